@@ -1,0 +1,3 @@
+"""iotop-ng: top for I/O on Linux."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The command line: one module per job. Nothing heavy is imported at module level."""

@@ -1,0 +1,1 @@
+"""Readers of frames that write bytes: batch text, JSON lines, CSV."""

@@ -1,0 +1,1 @@
+"""Read-only computations over samples: rates, history, queries, columns. No I/O here."""

@@ -1,0 +1,115 @@
+"""Text that is safe to draw, and numbers as people write and read them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from iotop_ng.errors import UsageError
+
+COMMAND_LIMIT = 4096
+"""Characters of a command line that are kept; a process may pass megabytes of arguments."""
+
+_REPLACEMENT = "·"
+# C0, DEL, C1; bidi embeddings, overrides and isolates; zero-width and line separators;
+# interlinear and tag characters: all can move, hide or reorder what follows them.
+_UNSAFE = (
+    set(range(0x20))
+    | set(range(0x7F, 0xA0))
+    | {0xAD, 0x061C, 0x180E, 0xFEFF, 0xFFFC}
+    | set(range(0x200B, 0x2010))
+    | set(range(0x2028, 0x202F))
+    | set(range(0x2060, 0x2070))
+    | set(range(0xFFF9, 0xFFFC))
+    | set(range(0xE0000, 0xE0080))
+)
+_TABLE = {code: _REPLACEMENT for code in _UNSAFE}
+
+
+def clean(raw: bytes | str, limit: int = COMMAND_LIMIT) -> str:
+    """Return text that a terminal draws and never interprets.
+
+    Invalid UTF-8, control characters, bidi controls, zero-width characters and combining marks
+    without a base become "·"; the result is one line of at most `limit` characters.
+    """
+    text = raw[: limit * 4].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    text = text[:limit]
+    if text.isascii():
+        return text if text.isprintable() else text.translate(_TABLE)
+    text = text.translate(_TABLE).replace("\ufffd", _REPLACEMENT)
+    # Marks stack on the cell before them; more than a few spill over neighbouring rows.
+    return "".join(
+        _REPLACEMENT if unicodedata.category(c) in {"Mn", "Me", "Cs", "Co"} else c for c in text
+    )
+
+
+def clean_command(raw: bytes) -> str:
+    """Return a /proc/PID/cmdline as one safe line: NULs become spaces, the end is trimmed."""
+    return clean(raw[: COMMAND_LIMIT * 4].rstrip(b"\0").replace(b"\0", b" ")).strip()
+
+
+_SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-zA-Z]*)\s*(?:/s)?\s*$")
+_FACTORS = {"": 1, "b": 1, "B": 1}
+for _power, _letter in enumerate("KMGT", 1):
+    for _name in (_letter, _letter.lower(), f"{_letter}i", f"{_letter}iB"):
+        _FACTORS[_name] = 1024**_power
+    for _name in (f"{_letter}B", f"{_letter.lower()}B"):
+        _FACTORS[_name] = 1000**_power
+MAX_SIZE = 2**60
+
+
+def parse_size(text: str) -> int:
+    """Return bytes for "5M", "500K", "1.5GB", "64", "5M/s".
+
+    K M G T are powers of 1024, kB MB GB TB powers of 1000.
+
+    Raises:
+        UsageError: naming the text and what is allowed.
+    """
+    match = _SIZE.match(text)
+    factor = _FACTORS.get(match.group(2)) if match else None
+    if match is None or factor is None:
+        raise UsageError(
+            f"size {clean(text, 40)!r}: expected a number with K, M, G, T (1024) or kB, MB, GB, TB (1000)"
+        )
+    value = float(match.group(1)) * factor
+    if value > MAX_SIZE:
+        raise UsageError(f"size {clean(text, 40)!r}: more than 1 EiB")
+    return int(value)
+
+
+_BINARY = (1024, "BKMGTPE")
+_DECIMAL = (1000, "BKMGTPE")
+
+
+def human(value: float | None, *, si: bool = False) -> str:
+    """Return at most five characters: "0", "812", "1.2K", "9.9M", "198M", "1023K"; None is "-".
+
+    Two to three significant digits; below 10 of a unit one decimal is kept.
+    """
+    if value is None:
+        return "-"
+    base, letters = _DECIMAL if si else _BINARY
+    if value < base:
+        return f"{value:.0f}"
+    step = 0
+    # 9.95 must become "10", not "10.0"; 1023.6K must become "1.0M", not "1024K".
+    while step < len(letters) - 1 and value >= base - 0.5:
+        value /= base
+        step += 1
+    return f"{value:.1f}{letters[step]}" if value < 9.95 else f"{value:.0f}{letters[step]}"
+
+
+def duration(us: float | None) -> str:
+    """Return a latency in microseconds as at most five characters: "85us", "2.1ms", "41ms", "1.2s"."""
+    if us is None:
+        return "-"
+    if us < 999.5:
+        return f"{us:.0f}us"
+    ms = us / 1000
+    if ms < 999.5:
+        return f"{ms:.1f}ms" if ms < 9.95 else f"{ms:.0f}ms"
+    seconds = ms / 1000
+    if seconds < 9999.5:
+        return f"{seconds:.1f}s" if seconds < 9.95 else f"{seconds:.0f}s"
+    return f"{seconds / 3600:.0f}h"
