@@ -1,0 +1,1 @@
+"""Pure functions that turn numbers into text; no Textual, no clock, no terminal."""
