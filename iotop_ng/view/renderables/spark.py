@@ -7,8 +7,7 @@ anything above zero stands out from the baseline, however small.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 """Zero, then seven heights; the widths are one cell each."""
