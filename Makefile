@@ -1,0 +1,61 @@
+# `make run` and `make test` install what is missing (see .ci/install) and do the job; both are
+# quick when nothing is missing. Paths are relative: a checkout may lie anywhere.
+PY := .venv/bin/python
+ARGS ?=
+# Where each test run writes how many of its kind ran, for the last lines of `make test`.
+TALLY := .venv/tally
+
+.DEFAULT_GOAL := help
+# Tests that load BPF or boot kernels do not share the machine with each other.
+.NOTPARALLEL:
+.PHONY: help run test test-unit test-kernel test-guest check bench clean
+
+help:
+	@echo "make run [ARGS='…']    the live screen (through sudo where that is needed)"
+	@echo "make test              every test that this machine can run"
+	@echo "make test-kernel       only those that need root and this kernel's BPF"
+	@echo "make test-guest        only those that boot other kernels"
+	@echo "make check             ruff, mypy, import-linter"
+	@echo "make bench [ARGS='…']  cost beside the other tools, as ratios (needs a quiet machine)"
+
+run:
+	@sh .ci/install run
+	@if [ "$$(id -u)" -eq 0 ]; then \
+		exec $(PY) -m iotop_ng $(ARGS); \
+	elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; }; then \
+		exec sudo --preserve-env=TERM,COLORTERM,NO_COLOR,LANG,LC_ALL,TMUX,XDG_CONFIG_HOME \
+			$(PY) -m iotop_ng $(ARGS); \
+	else \
+		exec $(PY) -m iotop_ng $(ARGS); \
+	fi
+
+test: test-unit test-kernel test-guest
+	@echo; echo "ran:"; cat $(TALLY)
+
+test-unit:
+	@sh .ci/install test
+	@rm -f $(TALLY)
+	@IOTOP_NG_TALLY=$(TALLY) $(PY) -m pytest -q $(ARGS)
+
+test-kernel:
+	@sh .ci/install $$([ "$$(id -u)" -eq 0 ] && echo kernel || echo test)
+	@IOTOP_NG_TALLY=$(TALLY) $(PY) -m pytest -q -p no:randomly -m kernel $(ARGS) || [ $$? -eq 5 ]
+
+test-guest:
+	@sh .ci/install test
+	@IOTOP_NG_TALLY=$(TALLY) timeout --foreground 600 \
+		$(PY) -m pytest -q -p no:randomly -m guest $(ARGS) || [ $$? -eq 5 ]
+
+check:
+	@sh .ci/install test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+
+bench:
+	@sh .ci/install bench
+	@for program in tests/bench/bench_*.py; do $(PY) "$$program" $(ARGS) || exit; done
+
+clean:
+	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
