@@ -8,12 +8,22 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from iotop_ng.errors import UsageError
 from iotop_ng.sample import PID_BITS
 from iotop_ng.units import clean
 
 Check = Callable[[object], object]
+
+
+class Given(NamedTuple):
+    """A value as somebody wrote it."""
+
+    value: object
+    where: str
+    """For messages: "-d", "IOTOP_NG_INTERVAL", "/root/.config/…/config.toml:3: interval"."""
+
 
 SHORTEST_S = 0.01
 LONGEST_S = 86400.0
@@ -22,6 +32,18 @@ _WHOLE = re.compile(r"\+?[0-9]{1,18}")
 _DURATION_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WORDS_FOR_TRUE = ("1", "true", "yes", "on")
 _WORDS_FOR_FALSE = ("0", "false", "no", "off")
+
+
+def checked(check: Check, given: Given) -> object:
+    """Return the checked value.
+
+    Raises:
+        UsageError: one line with the place, the value and what is expected.
+    """
+    try:
+        return check(given.value)
+    except UsageError as error:
+        raise UsageError(f"{given.where} {quoted(given.value)}: {error}") from None
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
