@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
+_LONGEST_SLEEP_S = 60.0
 
 
 class Clock(Protocol):
@@ -19,8 +21,8 @@ class Clock(Protocol):
         """Nanoseconds of CLOCK_BOOTTIME: never steps, counts while suspended."""
         ...
 
-    def sleep_until(self, mono_ns: int) -> None:
-        """Return at or after this monotonic time."""
+    def sleep_until(self, mono_ns: int, wake: threading.Event | None = None) -> None:
+        """Return at or after this monotonic time, or as soon as `wake` is set."""
         ...
 
 
@@ -35,11 +37,16 @@ class SystemClock:
         """Nanoseconds of CLOCK_BOOTTIME."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
-    def sleep_until(self, mono_ns: int) -> None:
-        """Sleep, at once when the time has passed."""
-        left = mono_ns - self.mono_ns()
-        if left > 0:
-            time.sleep(left / NS_PER_S)
+    def sleep_until(self, mono_ns: int, wake: threading.Event | None = None) -> None:
+        """Sleep; return at once when the time has passed."""
+        while (left := mono_ns - self.mono_ns()) > 0:
+            # Sleeping stops while the machine is suspended, CLOCK_BOOTTIME does not: hence the
+            # loop's bound, which lets a machine that wakes up tick within a minute.
+            seconds = min(left / NS_PER_S, _LONGEST_SLEEP_S)
+            if wake is None:
+                time.sleep(seconds)
+            elif wake.wait(seconds):
+                return
 
 
 class ManualClock:
@@ -62,7 +69,7 @@ class ManualClock:
         self.wall += ns
         self.mono += ns
 
-    def sleep_until(self, mono_ns: int) -> None:
-        """Jump to the given time."""
-        if mono_ns > self.mono:
+    def sleep_until(self, mono_ns: int, wake: threading.Event | None = None) -> None:
+        """Jump to the given time, unless `wake` is set."""
+        if mono_ns > self.mono and not (wake is not None and wake.is_set()):
             self.advance(mono_ns - self.mono)

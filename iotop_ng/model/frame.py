@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from iotop_ng.sample import Host, MapFill, NO_TOTALS, Probe, Totals
+from iotop_ng.sample import NO_TOTALS, Host, MapFill, Probe, Totals
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):
@@ -29,7 +29,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """Identity of the process (`iotop_ng.sample.process_key`)."""
     pid: int
     tid: int | None
-    """None for a process row; 0 for the ended threads of a process."""
+    """None for a process row; 0 for what a process did beyond its live threads: threads that ended,
+    and what is counted per process only."""
     start_ns: int
     ppid: int
     uid: int
@@ -71,8 +72,11 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     policy: str = ""
     totals: Totals = NO_TOTALS
     """Since the source opened (what came before is subtracted)."""
-    seen_s: float = 0.0
-    """Seconds since the row was first seen: the divisor of the average mode."""
+    first_seen_ns: int = 0
+    """Monotonic start of the first interval that has the row: averages divide by the frame's
+    `mono_ns` minus this. A point in time, so that an idle row need not be made anew."""
+    first_tick: int = 1
+    """The first interval that has the row; what lies before it in a plot is unknown, not 0."""
     history: tuple[Point, ...] = ()
     """Oldest first, at most the frame's `history_ticks` old."""
 
@@ -84,6 +88,7 @@ class OpRow(msgspec.Struct, frozen=True, gc=False):
     iops: float | None
     bytes_per_s: float | None
     errors: int
+    """Since the source opened, as `requeues`: one error must stay visible."""
     requeues: int
     latency_mean_us: float | None
     latency_p50_us: float | None
@@ -131,6 +136,7 @@ class DeviceRow(msgspec.Struct, frozen=True, gc=False):
     in_flight: int
     util_pct: float | None
     errors: int | None
+    """Failed requests since the source opened; None without block probes."""
     read_bytes_total: int
     write_bytes_total: int
     """Since the source opened."""
