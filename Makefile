@@ -55,7 +55,7 @@ check:
 
 bench:
 	@sh .ci/install bench
-	@for program in tests/bench/bench_*.py; do $(PY) "$$program" $(ARGS) || exit; done
+	@for name in start keyboard probes cost; do $(PY) -m tests.bench.bench_$$name $(ARGS) || exit; done
 
 clean:
 	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
