@@ -11,8 +11,9 @@ COMMAND_LIMIT = 4096
 """Characters of a command line that are kept; a process may pass megabytes of arguments."""
 
 _REPLACEMENT = "·"
-# C0, DEL, C1; bidi embeddings, overrides and isolates; zero-width and line separators;
-# interlinear and tag characters: all can move, hide or reorder what follows them.
+# C0, DEL, C1; bidi embeddings, overrides and isolates; zero-width and line separators; Hangul
+# fillers and vowels without a first consonant (no width); interlinear and tag characters: all can
+# move, hide or reorder what follows them.
 _UNSAFE = (
     set(range(0x20))
     | set(range(0x7F, 0xA0))
@@ -20,26 +21,37 @@ _UNSAFE = (
     | set(range(0x200B, 0x2010))
     | set(range(0x2028, 0x202F))
     | set(range(0x2060, 0x2070))
+    | {0x3164, 0xFFA0}
+    | set(range(0x115F, 0x1200))
+    | set(range(0xD7B0, 0xD800))
     | set(range(0xFFF9, 0xFFFC))
     | set(range(0xE0000, 0xE0080))
 )
-_TABLE = {code: _REPLACEMENT for code in _UNSAFE}
+_TABLE = dict.fromkeys(_UNSAFE, _REPLACEMENT)
 
 
 def clean(raw: bytes | str, limit: int = COMMAND_LIMIT) -> str:
     """Return text that a terminal draws and never interprets.
 
-    Invalid UTF-8, control characters, bidi controls, zero-width characters and combining marks
-    without a base become "·"; the result is one line of at most `limit` characters.
+    Invalid UTF-8, control characters, bidi controls, characters without width, combining marks and
+    what Unicode does not call printable become "·"; the result is one line of at most `limit`
+    characters. Cleaning twice changes nothing more.
     """
     text = raw[: limit * 4].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = text[:limit]
     if text.isascii():
         return text if text.isprintable() else text.translate(_TABLE)
-    text = text.translate(_TABLE).replace("\ufffd", _REPLACEMENT)
-    # Marks stack on the cell before them; more than a few spill over neighbouring rows.
-    return "".join(
-        _REPLACEMENT if unicodedata.category(c) in {"Mn", "Me", "Cs", "Co"} else c for c in text
+    # An accented letter may come as letter and mark; as one character it is drawn like any other.
+    text = unicodedata.normalize("NFC", text)[:limit].translate(_TABLE)
+    # Other marks stack on the cell before them and spill over neighbouring rows.
+    return "".join([c if _is_drawable(c) else _REPLACEMENT for c in text])
+
+
+def _is_drawable(character: str) -> bool:
+    return (
+        character.isprintable()
+        and character != "\ufffd"
+        and unicodedata.category(character) not in {"Mn", "Me"}
     )
 
 
@@ -70,7 +82,8 @@ def parse_size(text: str) -> int:
     factor = _FACTORS.get(match.group(2)) if match else None
     if match is None or factor is None:
         raise UsageError(
-            f"size {clean(text, 40)!r}: expected a number with K, M, G, T (1024) or kB, MB, GB, TB (1000)"
+            f"size {clean(text, 40)!r}: expected a number with K, M, G, T (1024) "
+            "or kB, MB, GB, TB (1000)"
         )
     value = float(match.group(1)) * factor
     if value > MAX_SIZE:
@@ -80,6 +93,7 @@ def parse_size(text: str) -> int:
 
 _BINARY = (1024, "BKMGTPE")
 _DECIMAL = (1000, "BKMGTPE")
+_THOUSANDS = ("", "k", "M", "G", "T", "P", "E")
 
 
 def human(value: float | None, *, si: bool = False) -> str:
@@ -100,8 +114,25 @@ def human(value: float | None, *, si: bool = False) -> str:
     return f"{value:.1f}{letters[step]}" if value < 9.95 else f"{value:.0f}{letters[step]}"
 
 
+def count(value: float | None) -> str:
+    """Return a number of things, or of things per second, as at most five characters.
+
+    "0", "0.4", "90", "1.9k", "12M"; whole numbers keep no decimal below 1000; None is "-".
+    """
+    if value is None:
+        return "-"
+    if value == 0 or (isinstance(value, int) and value < 1000):
+        return str(int(value))
+    step = 0
+    while step < len(_THOUSANDS) - 1 and value >= 999.5:
+        value /= 1000
+        step += 1
+    letter = _THOUSANDS[step]
+    return f"{value:.1f}{letter}" if value < 9.95 else f"{value:.0f}{letter}"
+
+
 def duration(us: float | None) -> str:
-    """Return a latency in microseconds as at most five characters: "85us", "2.1ms", "41ms", "1.2s"."""
+    """Return a latency in microseconds as at most five characters: "85us", "2.1ms", "1.2s"."""
     if us is None:
         return "-"
     if us < 999.5:
