@@ -72,6 +72,8 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     """Block request insert to issue, ns."""
     fsync: Histogram | None = None
     """fsync and fdatasync calls, ns, while syscall probes are attached."""
+    write_sizes: Histogram | None = None
+    """Write calls by returned size, slot i counts [2**i, 2**(i+1)) bytes; with syscall probes."""
     io_delay_ns: int | None = None
     """Time that the task waited for block I/O (delay accounting)."""
     swapin_delay_ns: int | None = None
@@ -140,7 +142,8 @@ class Device(msgspec.Struct, frozen=True, gc=False):
     major: int
     minor: int
     is_stacked: bool
-    """It has slaves (dm, md) or a backing file (loop): its bytes are counted again below it."""
+    """It has slaves (dm, md): its bytes are counted again on the devices below it. A loop device is
+    not stacked: what its kernel thread writes to the backing file is I/O of its own."""
     read_ios: int
     read_bytes: int
     write_ios: int

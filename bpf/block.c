@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Block bytes by owner; latency and queue time by owner, device, operation.
+ *
+ * Hooks:   raw tracepoints block_bio_queue (bytes, in the submitter),
+ *          block_rq_insert (queueing begins; only where a scheduler queues),
+ *          block_rq_issue (handed to the driver), block_rq_complete (done,
+ *          possibly in parts). All since 4.18; one more argument before 5.11.
+ * Maps:    owners, devices, behalf, inflight; under_stack is written by user
+ *          space.
+ * Not counted: pages that a driver copied below the top layer (dm-crypt,
+ *          btrfs compression) are owned by the copying kernel thread in the
+ *          latency columns; bytes are taken at the top layer and are right.
+ */
+#include "compat.h"
+#include "owner.h"
+
+#define REQ_OP_MASK 0xff
+#define REQ_READ 0
+#define REQ_WRITE 1
+#define REQ_FLUSH 2
+#define REQ_DISCARD 3
+#define REQ_SECURE_ERASE 5
+#define REQ_WRITE_SAME 7
+#define REQ_WRITE_ZEROES 9
+#define REQ_ZONE_APPEND_OLD 13
+#define S_IFMT 0xf000
+#define S_IFBLK 0x6000
+
+/* 512 (device, operation) pairs: 5 operations of 100 partitions. */
+BPF_HASH(devices, struct device_key, struct device_row, 512);
+BPF_PERCPU_ARRAY(device_zero, struct device_row, 1);
+
+/* (submitter, owner) -> bytes, for kernel threads only; user space removes
+ * pairs of ended owners. */
+BPF_HASH(behalf, struct behalf_key, u64, 8192);
+
+/* Partitions and disks below dm or md: their bios were counted above. The
+ * one-slot array says whether there are any, to save the lookup. */
+BPF_HASH(under_stack, u32, u32, 1024);
+BPF_ARRAY(has_stack, u32, 1);
+
+/*
+ * struct request -> the I/O that it carries now. A driver has a fixed set of
+ * requests and uses them over and over, so an entry is made once and then
+ * written in place: no insert and delete per I/O. `alloc_ns` tells one use of
+ * a request from the next, and a requeue from both. User space sets the size
+ * to the machine's number of requests.
+ */
+struct flight {
+	u64 alloc_ns;
+	u64 insert_ns;
+	u64 issue_ns;
+	u64 owner;
+	u32 dev;
+	u32 op;
+	u32 fast;
+	u32 slow;
+};
+BPF_HASH(inflight, u64, struct flight, 16384);
+
+static inline u32 op_of(u32 flags)
+{
+	switch (flags & REQ_OP_MASK) {
+	case REQ_READ:
+		return OP_READ;
+	case REQ_WRITE:
+	case REQ_WRITE_SAME:
+	case REQ_WRITE_ZEROES:
+	case REQ_ZONE_APPEND_OLD:
+		return OP_WRITE;
+	case REQ_FLUSH:
+		return OP_FLUSH;
+	case REQ_DISCARD:
+	case REQ_SECURE_ERASE:
+		return OP_DISCARD;
+	}
+	return OP_OTHER;
+}
+
+static inline u32 bio_dev(u64 bio)
+{
+	u32 dev = 0;
+#ifdef O_bio_bi_bdev
+	u64 bdev = 0;
+
+	RD(bdev, bio, O_bio_bi_bdev);
+	RD(dev, bdev, O_block_device_bd_dev);
+#else
+	/* 4.14 to 5.11: the disk and a partition number. */
+	u64 disk = 0;
+	u32 major = 0, minor = 0;
+	u8 part = 0;
+
+	RD(disk, bio, O_bio_bi_disk);
+	RD(part, bio, O_bio_bi_partno);
+	RD(major, disk, O_gendisk_major);
+	RD(minor, disk, O_gendisk_first_minor);
+	dev = (major << 20) | (minor + part);
+#endif
+	return dev;
+}
+
+/*
+ * The key of the process that owns a write bio's data, or 0: the owner is
+ * whoever submits. One writeback bio carries one inode, so the first page
+ * is enough.
+ */
+static inline u64 page_owner(u64 bio)
+{
+	u64 vec = 0, page = 0, head = 0, mapping = 0, host = 0, *key;
+	u16 mode = 0;
+
+	RD(vec, bio, O_bio_bi_io_vec);
+	if (!vec)
+		return 0;
+	RD(page, vec, O_bio_vec_bv_page);
+#ifdef O_page_compound_head
+	RD(head, page, O_page_compound_head);
+	if (head & 1)
+		page = head - 1;
+#endif
+	RD(mapping, page, O_page_mapping);
+	/* Low bits mark anonymous and movable pages: direct I/O buffers. */
+	if (!mapping || (mapping & 3))
+		return 0;
+	key = owner_of.lookup(&mapping);
+	if (!key)
+		return 0;
+	RD(host, mapping, O_address_space_host);
+	RD(mode, host, O_inode_i_mode);
+	if ((mode & S_IFMT) == S_IFBLK) {
+		/*
+		 * The device's own page cache: metadata of a mounted file
+		 * system, which many share, or a program that writes to the
+		 * raw device, which nobody holds.
+		 */
+#if defined(O_bio_bi_bdev) && defined(O_block_device_bd_holder)
+		u64 bdev = 0, holder = 0;
+
+		RD(bdev, bio, O_bio_bi_bdev);
+		RD(holder, bdev, O_block_device_bd_holder);
+		if (holder)
+			return 0;
+#else
+		return 0;
+#endif
+	}
+	return *key;
+}
+
+static inline void count_behalf(u64 submitter, u64 owner, u64 bytes)
+{
+	struct behalf_key pair = { .submitter = submitter, .owner = owner };
+	u64 *sum = behalf.lookup(&pair), zero = 0;
+
+	if (!sum) {
+		behalf.insert(&pair, &zero);
+		sum = behalf.lookup(&pair);
+		if (!sum) {
+			count_lost(LOST_BEHALF);
+			return;
+		}
+	}
+	ADD(*sum, bytes);
+}
+
+static inline int below_stack(u64 bio)
+{
+	int zero = 0;
+	u32 dev, *any = has_stack.lookup(&zero);
+
+	if (!any || !*any)
+		return 0;
+	dev = bio_dev(bio);
+	return under_stack.lookup(&dev) != 0;
+}
+
+int on_bio(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 bio = ctx->args[BIO_ARG], owner;
+	u32 flags = 0, size = 0, op;
+	struct self_cache *me;
+	struct owner_row *row;
+
+	RD(size, bio, O_bio_bi_iter_bi_size);
+	if (!size || below_stack(bio))
+		return 0;
+	me = current_self();
+	if (!me)
+		return 0;
+	RD(flags, bio, O_bio_bi_opf);
+	op = op_of(flags);
+	owner = op == OP_WRITE ? page_owner(bio) : 0;
+	if (!owner)
+		owner = me->key;
+	row = owner_row(owner);
+	if (row) {
+		if (op == OP_READ)
+			ADD(row->disk_read_bytes, (u64)size);
+		else if (op == OP_WRITE)
+			ADD(row->disk_write_bytes, (u64)size);
+		else if (op == OP_DISCARD)
+			ADD(row->disk_discard_bytes, (u64)size);
+	}
+	if (owner != me->key) {
+		row = owner_row(me->key);
+		if (me->kthread)
+			count_behalf(me->key, owner, size);
+	}
+	if (row)
+		ADD(row->submitted_bytes, (u64)size);
+	return 0;
+}
+
+static inline u32 request_dev(u64 rq)
+{
+	u64 part = 0, disk = 0;
+	u32 dev = 0;
+
+#ifdef O_block_device_bd_dev
+	RD(part, rq, O_request_part);
+	if (part)
+		RD(dev, part, O_block_device_bd_dev);
+	if (dev)
+		return dev;
+#endif
+	/* A flush has no partition, and before 5.11 that was an hd_struct. */
+#ifdef O_request_rq_disk
+	RD(disk, rq, O_request_rq_disk);
+#else
+	RD(disk, rq, O_request_q);
+	RD(disk, disk, O_request_queue_disk);
+#endif
+	if (disk) {
+		u32 major = 0, minor = 0;
+
+		RD(major, disk, O_gendisk_major);
+		RD(minor, disk, O_gendisk_first_minor);
+		dev = (major << 20) | minor;
+	}
+	return dev;
+}
+
+/* Fill `f` for the I/O that request `rq` carries now. */
+static inline void begin(struct flight *f, u64 rq, u64 alloc_ns, u64 now)
+{
+	u64 bio = 0;
+	u32 flags = 0;
+	struct self_cache *me = current_self();
+
+	RD(flags, rq, O_request_cmd_flags);
+	RD(bio, rq, O_request_bio);
+	f->alloc_ns = alloc_ns;
+	f->insert_ns = now;
+	f->issue_ns = 0;
+	f->dev = request_dev(rq);
+	f->op = op_of(flags);
+	f->owner = f->op == OP_WRITE && bio ? page_owner(bio) : 0;
+	if (!f->owner && me)
+		f->owner = me->key;
+}
+
+static inline struct flight *flight_of(u64 rq)
+{
+	struct flight *f = inflight.lookup(&rq), fresh = {};
+
+	if (f)
+		return f;
+	inflight.insert(&rq, &fresh);
+	f = inflight.lookup(&rq);
+	if (!f)
+		count_lost(LOST_INFLIGHT);
+	return f;
+}
+
+int on_insert(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 rq = ctx->args[RQ_ARG], alloc_ns = 0;
+	struct flight *f = flight_of(rq);
+
+	if (!f)
+		return 0;
+	RD(alloc_ns, rq, O_request_start_time_ns);
+	/* Inserted again after a requeue: owner and first time stay. */
+	if (f->insert_ns && f->alloc_ns == alloc_ns && alloc_ns)
+		return 0;
+	begin(f, rq, alloc_ns, bpf_ktime_get_ns());
+	return 0;
+}
+
+static inline struct device_row *device_row(u32 dev, u32 op)
+{
+	struct device_key key = { .dev = dev, .op = op };
+	struct device_row *row = devices.lookup(&key), *fresh;
+	int zero = 0;
+
+	if (row)
+		return row;
+	fresh = device_zero.lookup(&zero);
+	if (!fresh)
+		return 0;
+	devices.insert(&key, fresh);
+	row = devices.lookup(&key);
+	if (!row)
+		count_lost(LOST_DEVICES);
+	return row;
+}
+
+int on_issue(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 rq = ctx->args[RQ_ARG], alloc_ns = 0, now = bpf_ktime_get_ns();
+	struct flight *f = flight_of(rq);
+
+	if (!f)
+		return 0;
+	RD(alloc_ns, rq, O_request_start_time_ns);
+	if (!f->insert_ns || f->alloc_ns != alloc_ns) {
+		begin(f, rq, alloc_ns, now);
+	} else if (f->issue_ns) {
+		/* The device's queue was full: issued a second time. */
+		struct device_row *row = device_row(f->dev, f->op);
+
+		if (row)
+			ADD(row->requeues, 1);
+		return 0;
+	}
+	f->issue_ns = now;
+	return 0;
+}
+
+static inline void finish(struct flight *f, struct device_row *device, u64 now,
+			  int error)
+{
+	u64 took = now - f->issue_ns, waited = f->issue_ns - f->insert_ns;
+	struct owner_row *row;
+	u32 fast, slow;
+
+	/*
+	 * Through memory: the verifier follows each of the 64 ways through
+	 * slot_of as a state of its own, and two of them multiply (140 ms to
+	 * load); a value read back is one state again (1 ms).
+	 */
+	*(volatile u32 *)&f->fast = slot_of(took);
+	*(volatile u32 *)&f->slow = slot_of(waited);
+	fast = *(volatile u32 *)&f->fast;
+	slow = *(volatile u32 *)&f->slow;
+	if (fast >= SLOTS || slow >= SLOTS)
+		return;
+	if (device) {
+		ADD(device->ios, 1);
+		ADD(device->latency_ns, took);
+		ADD(device->queued_ns, waited);
+		ADD(device->latency[fast], 1);
+		ADD(device->queued[slow], 1);
+		if (error)
+			ADD(device->errors, 1);
+	}
+	/* A flush belongs to the device: several fsyncs may share one. */
+	if (f->op == OP_FLUSH)
+		return;
+	row = owner_row(f->owner);
+	if (!row)
+		return;
+	ADD(row->ios, 1);
+	ADD(row->latency[fast], 1);
+	ADD(row->queued[slow], 1);
+	if (error)
+		ADD(row->errors, 1);
+}
+
+int on_complete(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 rq = ctx->args[0], now = bpf_ktime_get_ns();
+	int error = (int)ctx->args[1];
+	u32 done = (u32)ctx->args[2], left = 0;
+	struct flight *f = inflight.lookup(&rq);
+	struct device_row *device;
+
+	if (!f || !f->issue_ns)
+		return 0;
+	device = device_row(f->dev, f->op);
+	if (device)
+		ADD(device->bytes, (u64)done);
+	/* __data_len is what was left before this completion. */
+	RD(left, rq, O_request___data_len);
+	if (done < left)
+		return 0;
+	finish(f, device, now, error);
+	f->issue_ns = 0;
+	f->insert_ns = 0;
+	return 0;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Differences between kernels, each in one place.
+ *
+ * No kernel header is needed: field offsets arrive as -DO_struct_member=N,
+ * read from the running kernel's BTF (iotop_ng/sources/btf.py). A field that
+ * a kernel has not is not defined, which is what #ifdef asks about. Where a
+ * kernel has no BTF, offsets.h takes them from installed headers instead.
+ */
+#ifndef IOTOP_COMPAT_H
+#define IOTOP_COMPAT_H
+
+#ifdef FROM_HEADERS
+#include "offsets.h"
+#endif
+#include "record.h"
+
+/* bpf_probe_read_kernel: 5.5, commit 6ae08ae3dea2. */
+#ifdef OLD_PROBE_READ
+#define probe_kernel bpf_probe_read
+#define probe_user bpf_probe_read
+#else
+#define probe_kernel bpf_probe_read_kernel
+#define probe_user bpf_probe_read_user
+#endif
+
+/* Read the member at byte `offset` of a kernel object into `to`. */
+#define RD(to, from, offset) \
+	probe_kernel(&(to), sizeof(to), (void *)((u64)(from) + (offset)))
+
+#define PF_KTHREAD 0x00200000
+#define PID_BITS 22
+
+/* Exact: an `update` would replace what another CPU has just counted. */
+#define ADD(field, n) __sync_fetch_and_add(&(field), (n))
+
+BPF_ARRAY(lost, u64, LOST_SLOTS);
+
+static inline void count_lost(int slot)
+{
+	u64 *n = lost.lookup(&slot);
+
+	if (n)
+		ADD(*n, 1);
+}
+
+/* The same arithmetic as process_key() in iotop_ng/sample.py. */
+static inline u64 make_key(u64 start_ns, u32 pid)
+{
+	return ((start_ns >> 20) << PID_BITS) | pid;
+}
+
+static inline u64 leader_start(u64 task)
+{
+	u64 leader = 0, start = 0;
+
+	RD(leader, task, O_task_struct_group_leader);
+	RD(start, leader, O_task_struct_start_boottime);
+	return start;
+}
+
+static inline u64 task_key(u64 task)
+{
+	u32 pid = 0;
+
+	RD(pid, task, O_task_struct_tgid);
+	return make_key(leader_start(task), pid);
+}
+
+static inline u32 is_kthread(u64 task)
+{
+	u32 flags = 0;
+
+	RD(flags, task, O_task_struct_flags);
+	return flags & PF_KTHREAD;
+}
+
+/* Slot of the highest set bit; a plain loop-free search, 0 for 0. */
+static inline u32 slot_of(u64 v)
+{
+	u32 r = 0;
+
+	if (v >> 32) {
+		v >>= 32;
+		r = 32;
+	}
+	if (v >> 16) {
+		v >>= 16;
+		r += 16;
+	}
+	if (v >> 8) {
+		v >>= 8;
+		r += 8;
+	}
+	if (v >> 4) {
+		v >>= 4;
+		r += 4;
+	}
+	if (v >> 2) {
+		v >>= 2;
+		r += 2;
+	}
+	r += v >> 1;
+	return r < SLOTS ? r : SLOTS - 1;
+}
+
+#endif

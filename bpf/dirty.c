@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who dirtied what: page cache going from clean to dirty.
+ *
+ * Hook:    raw tracepoint writeback_dirty_folio (5.18), writeback_dirty_page
+ *          before. Once per folio; nothing on rewrites of a dirty page.
+ * Maps:    owner_of (address_space -> process), owners.dirtied_bytes.
+ * Not counted: direct I/O (it never enters the page cache), pages that are
+ *          dirty already, metadata outside the page cache (xfs log).
+ */
+#include "compat.h"
+#include "owner.h"
+
+/* Bytes of a folio: ext4, xfs and others raise one event per large folio. */
+static inline u64 folio_bytes(u64 folio)
+{
+	u64 flags = 0;
+
+#if defined(O_folio__nr_pages) || defined(O_folio__folio_nr_pages)
+	RD(flags, folio, 0);
+	if (flags & (1ull << PG_HEAD)) {
+		u32 pages = 0;
+
+#ifdef O_folio__nr_pages
+		RD(pages, folio, O_folio__nr_pages);
+#else
+		RD(pages, folio, O_folio__folio_nr_pages);
+#endif
+		if (pages)
+			return (u64)pages << PAGE_BITS;
+	}
+#elif defined(O_folio__flags_1)
+	RD(flags, folio, 0);
+	if (flags & (1ull << PG_HEAD)) {
+		u64 order = 0;
+
+		RD(order, folio, O_folio__flags_1);
+		return 1ull << (PAGE_BITS + (order & 0x1f));
+	}
+#endif
+	return 1ull << PAGE_BITS;
+}
+
+int on_dirty(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 folio = ctx->args[0], mapping = ctx->args[1];
+	struct self_cache *me = current_self();
+	struct owner_row *row;
+	u64 *known;
+
+	if (!mapping || !me)
+		return 0;
+	row = owner_row(me->key);
+	if (row)
+		ADD(row->dirtied_bytes, folio_bytes(folio));
+	/* Every 1,024 events the entry is touched, so that LRU keeps it. */
+	if (me->mapping == mapping && (++me->seen & 1023))
+		return 0;
+	me->mapping = mapping;
+	known = owner_of.lookup(&mapping);
+	if (!known)
+		owner_of.update(&mapping, &me->key);
+	else if (*known != me->key && !me->kthread)
+		*known = me->key;
+	return 0;
+}
