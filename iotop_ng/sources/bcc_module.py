@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from iotop_ng.errors import SourceError
+from iotop_ng.sources.distribution import packages
 from iotop_ng.sources.kept_file import read_small
 from iotop_ng.units import clean
 
@@ -34,19 +35,6 @@ _SITE_PACKAGES = (
     "usr/local/lib/python3.*/site-packages",
     "usr/local/lib/python3.*/dist-packages",
 )
-_INSTALL = {
-    "debian": "apt install python3-bpfcc",
-    "ubuntu": "apt install python3-bpfcc",
-    "fedora": "dnf install python3-bcc",
-    "rhel": "dnf install python3-bcc",
-    "centos": "dnf install python3-bcc",
-    "amzn": "dnf install python3-bcc",
-    "suse": "zypper install python3-bcc",
-    "opensuse": "zypper install python3-bcc",
-    "arch": "pacman -S python-bcc",
-    "alpine": "apk add py3-bcc",
-    "gentoo": "emerge dev-util/bcc",
-}
 
 
 class BccPlace(NamedTuple):
@@ -61,19 +49,6 @@ class BccPlace(NamedTuple):
     remedy: str
 
 
-def install_command(root: Path = Path("/")) -> str:
-    """Return this distribution's command that installs BCC for Python."""
-    text = (read_small(root / "etc/os-release") or b"").decode("utf-8", "replace")
-    names: list[str] = []
-    for key in ("ID", "ID_LIKE"):
-        match = re.search(rf"^{key}=[\"']?([\w .-]+)", text, re.MULTILINE)
-        names += match.group(1).split() if match else []
-    return next(
-        (_INSTALL[name] for name in names if name in _INSTALL),
-        "install your distribution's BCC for Python (python3-bpfcc or python3-bcc)",
-    )
-
-
 def locate_bcc(root: Path = Path("/")) -> BccPlace:
     """Find BCC and read its version, without importing anything."""
     impostor: Path | None = None
@@ -82,7 +57,7 @@ def locate_bcc(root: Path = Path("/")) -> BccPlace:
             return BccPlace(directory, _version(directory), "", "")
         if impostor is None and (directory / "__init__.py").is_file():
             impostor = directory
-    remedy = install_command(root)
+    remedy = packages(root).bcc
     if impostor is not None:
         problem = f"the package in {clean(str(impostor), 200)} is called bcc but is not BCC"
     else:
@@ -111,13 +86,13 @@ def find_bcc() -> ModuleType:
         _forget()
         raise SourceError(
             f"BCC in {clean(str(place.directory), 200)} cannot be loaded: {clean(str(error), 200)}",
-            install_command(),
+            packages().bcc,
         ) from error
     if not hasattr(module, "BPF"):
         _forget()
         raise SourceError(
             f"the package in {clean(str(place.directory), 200)} has no BPF class",
-            install_command(),
+            packages().bcc,
         )
     return module
 

@@ -11,6 +11,7 @@ import msgspec
 from iotop_ng.clock import NS_PER_S, Clock, SystemClock
 from iotop_ng.errors import IotopError, SourceError
 from iotop_ng.sample import NO_TOTALS, Need, Process, Sample, Thread, process_key
+from iotop_ng.sources.capabilities import own_capabilities
 from iotop_ng.sources.devices import Devices
 from iotop_ng.sources.host import HostCounters
 from iotop_ng.sources.identity import Described, Identities, Users
@@ -20,7 +21,8 @@ from iotop_ng.sources.task_threads import ThreadReader
 from iotop_ng.sources.taskstats import DelayReader, Delays, known
 
 NOTE_SHORT = "without BPF: processes that live less than an interval are missed"
-NOTE_DENIED = "counters of other users need CAP_SYS_PTRACE: run with sudo"
+NOTE_DENIED = "counters of other users' processes need CAP_SYS_PTRACE: sudo iotop-ng"
+NOTE_PROTECTED = "counters of some processes are protected even from us"
 NOTE_DELAYS = "IO% needs delay accounting: sysctl kernel.task_delayacct=1"
 NOTE_DELAYS_YOUNG = "IO% counts only processes started after kernel.task_delayacct=1"
 
@@ -88,7 +90,7 @@ class ProcfsSource:
         self._reading = 0
         self._with_threads = False
         self._accounted_from_ns = 0
-        self._is_denied = False
+        self._is_capable = False
 
     def open(self) -> None:
         """Raise the descriptor limit, try taskstats.
@@ -100,6 +102,7 @@ class ProcfsSource:
             raise SourceError("this kernel has no I/O accounting (CONFIG_TASK_IO_ACCOUNTING)")
         if self._budget is None:
             self._budget = DescriptorBudget.of_this_process()
+        self._is_capable = "CAP_SYS_PTRACE" in own_capabilities(self._root)
         if self._delay_reader is not None:
             try:
                 self._delay_reader.open()
@@ -313,9 +316,9 @@ class ProcfsSource:
         return known(task.delays, is_complete=task.start_ns >= self._accounted_from_ns)
 
     def _all_notes(self) -> tuple[str, ...]:
-        notes = [NOTE_SHORT, *self._notes]
+        notes = [*self._notes, NOTE_SHORT]
         if any(not task.is_readable for task in self._tasks.values()):
-            notes.append(NOTE_DENIED)
+            notes.append(NOTE_PROTECTED if self._is_capable else NOTE_DENIED)
         if not self._is_counting:
             notes.append(NOTE_DELAYS)
         elif self._accounted_from_ns:

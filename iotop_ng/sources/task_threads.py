@@ -37,7 +37,7 @@ class ThreadReader:
         self._budget = budget
         self._kept: dict[str, _Kept] = {}
         self._links = 0
-        self._read_in = 0
+        self._due = 0
 
     def is_stale(self, reading: int) -> bool:
         """Say whether threads came or went although the process did no I/O.
@@ -48,7 +48,7 @@ class ThreadReader:
             links = os.stat(self._directory).st_nlink  # noqa: PTH116 (speed)
         except OSError:
             return True
-        return links != self._links or reading - self._read_in >= _RECHECK
+        return links != self._links or reading >= self._due
 
     def read(
         self, reading: int, delay_reader: DelayReader | None, *, is_complete: bool
@@ -60,7 +60,8 @@ class ThreadReader:
             delay_reader: None while delays are not counted.
             is_complete: they were counted when the process started.
         """
-        self._read_in = reading
+        # Spread over the readings, so that none of them meets all processes.
+        self._due = reading + _RECHECK + hash(self._directory) % _RECHECK
         try:
             self._links = os.stat(self._directory).st_nlink  # noqa: PTH116 (speed)
             names = [n for n in os.listdir(self._directory) if n.isdecimal()]  # noqa: PTH208
