@@ -6,6 +6,7 @@ missing and the one command that mends it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ SOURCES = ("bcc", "procfs")
 """Names for --source."""
 
 _OLDEST = (4, 18, 0)
-_SUDO = "sudo iotop-ng"
+SUDO = "sudo iotop-ng"
 _ON_HOST = "run it on the host, or start the container with --privileged --pid=host"
 MOUNT_TRACEFS = "mount -t tracefs tracefs /sys/kernel/tracing"
 DELAYACCT_ON = "sysctl kernel.task_delayacct=1"
@@ -50,15 +51,7 @@ class Choice(NamedTuple):
 
 def obstacles(facts: Facts) -> tuple[Obstacle, ...]:
     """Return what keeps BPF from working here, most basic first; () when it can work. Pure."""
-    found = (
-        _old_kernel(facts),
-        _not_privileged(facts),
-        _locked_down(facts),
-        _bpf_refused(facts),
-        _foreign_pids(facts),
-        _unknown_layout(facts),
-        _no_bcc(facts),
-    )
+    found = (look(facts) for look in OBSTACLES.values())
     return tuple(obstacle for obstacle in found if obstacle is not None)
 
 
@@ -68,7 +61,7 @@ def limits(facts: Facts) -> tuple[Obstacle, ...]:
         return ()
     what = "no FSYNC, ASKED and kernel-pause columns: "
     if facts.is_tracefs_mounted:
-        return (Obstacle(f"{what}tracefs cannot be read", _SUDO),)
+        return (Obstacle(f"{what}tracefs cannot be read", SUDO),)
     return (Obstacle(f"{what}tracefs is not mounted", MOUNT_TRACEFS),)
 
 
@@ -185,7 +178,7 @@ def _procfs(facts: Facts, found: tuple[Obstacle, ...]) -> Choice:
         more = f" (and {len(found) - 1} more: iotop-ng doctor)" if len(found) > 1 else ""
         notes.append(f"no BPF: {_sentence(found[0])}{more}")
     if facts.hidepid and "CAP_SYS_PTRACE" not in facts.capabilities:
-        notes.append(f"/proc hides other users' processes (hidepid={facts.hidepid}): {_SUDO}")
+        notes.append(f"/proc hides other users' processes (hidepid={facts.hidepid}): {SUDO}")
     has_taskstats = facts.delayacct != "missing" and not facts.taskstats_error
     source = ProcfsSource(delays=TaskStats() if has_taskstats else None, notes=tuple(notes))
     remedies = [obstacle.remedy for obstacle in found if obstacle.remedy]
@@ -210,7 +203,7 @@ def _not_privileged(facts: Facts) -> Obstacle | None:
     if "CAP_SYS_ADMIN" in facts.capabilities or enough <= facts.capabilities:
         return None
     missing = " and ".join(sorted(enough - facts.capabilities))
-    remedy = _ON_HOST if facts.is_root else _SUDO
+    remedy = _ON_HOST if facts.is_root else SUDO
     return Obstacle(f"BPF needs {missing}", remedy, is_permission=True)
 
 
@@ -252,3 +245,15 @@ def _no_bcc(facts: Facts) -> Obstacle | None:
     if not facts.bcc_problem:
         return None
     return Obstacle(facts.bcc_problem, facts.bcc_remedy)
+
+
+OBSTACLES: Mapping[str, Callable[[Facts], Obstacle | None]] = {
+    "kernel": _old_kernel,
+    "privileges": _not_privileged,
+    "lockdown": _locked_down,
+    "bpf": _bpf_refused,
+    "pid_namespace": _foreign_pids,
+    "kernel_types": _unknown_layout,
+    "bcc": _no_bcc,
+}
+"""What BPF needs, most basic first, by the name that `iotop-ng doctor` gives it."""
