@@ -103,16 +103,17 @@ def read(found: Found) -> Tables:
         return Tables({}, {})
     shown = clean(str(found.path), 200)
     text = _text(found.path, shown, found.owner)
-    document = _document(text, shown)
-    top = {name: value for name, value in document.items() if name != "batch"}
-    batch = document.get("batch", {})
+    said = document(text, shown)
+    top = {name: value for name, value in said.items() if name != "batch"}
+    batch = said.get("batch", {})
     if not isinstance(batch, dict):
         raise UsageError(f"{shown}: batch: expected a table, [batch]")
     places = _Places(shown, text)
     return Tables(_given(top, places, ""), _given(batch, places, "batch"))
 
 
-def _document(text: str, shown: str) -> dict[str, object]:
+def document(text: str, shown: str) -> dict[str, object]:
+    """Return the TOML of a text; `shown` names the file in messages."""
     # Reading a file is rare enough not to let every start pay 10 ms for the parser.
     if sys.version_info >= (3, 11):
         import tomllib  # noqa: PLC0415

@@ -13,6 +13,7 @@ from iotop_ng.config.settings import Settings
 from iotop_ng.errors import UsageError
 
 PREFIX = "IOTOP_NG_"
+NO_TERMINAL = "stdout is no terminal"
 _FLAGS_OF_BATCH = ("timestamps", "quiet")
 """These flags of iotop mean -b."""
 
@@ -79,7 +80,7 @@ def _why_batch(flags: Flags, said: _Layer, *, has_terminal: bool) -> str:
             return said.places[name]
     if said.values.get("format", "text") != "text":
         return said.places["format"]
-    return "" if has_terminal else "stdout is no terminal"
+    return "" if has_terminal else NO_TERMINAL
 
 
 def _checked(table: Mapping[str, Given]) -> _Layer:

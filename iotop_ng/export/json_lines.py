@@ -1,0 +1,33 @@
+"""JSON lines: one object per interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from iotop_ng.export import records
+from iotop_ng.model.frame import Frame, Row
+
+
+class JsonLines:
+    """Writes intervals.
+
+    Args:
+        columns: ids of the task fields; none means all.
+        threads: tasks are threads.
+    """
+
+    def __init__(self, columns: Sequence[str] = (), *, threads: bool = False) -> None:
+        self._fields = records.task_fields(columns, threads=threads)
+        self._encoder = msgspec.json.Encoder()
+
+    def interval(self, frame: Frame, rows: Sequence[Row]) -> bytes:
+        """Return one line."""
+        record = {
+            "schema": records.SCHEMA,
+            **records.interval(frame),
+            "devices": [records.device(row) for row in frame.devices],
+            "tasks": [records.task(row, self._fields) for row in rows],
+        }
+        return self._encoder.encode(record) + b"\n"
