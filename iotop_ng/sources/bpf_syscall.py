@@ -39,7 +39,7 @@ def _numbers() -> tuple[int, int]:
 
 
 def bpf(command: int, attributes: bytes) -> int:
-    """Call bpf(2) with a union bpf_attr that begins with `attributes`; return its result."""
+    """Make one bpf(2) call whose union bpf_attr begins with `attributes`; return its result."""
     buffer = ctypes.create_string_buffer(attributes, _ATTR_SIZE)
     result = int(_libc.syscall(_numbers()[0], command, buffer, _ATTR_SIZE))
     if result < 0:
@@ -48,10 +48,10 @@ def bpf(command: int, attributes: bytes) -> int:
     return result
 
 
-def map_create(kind: int, key: int, value: int, entries: int, flags: int, name: str) -> int:
-    """Create a map and return its descriptor."""
+def map_create(name: str, kind: int, sizes: tuple[int, int, int], flags: int) -> int:
+    """Create a map and return its descriptor; `sizes` are of a key, of a value, and how many."""
     label = name.encode()[:15]
-    return bpf(MAP_CREATE, struct.pack("<6I I 16s", kind, key, value, entries, flags, 0, 0, label))
+    return bpf(MAP_CREATE, struct.pack("<7I16s", kind, *sizes, flags, 0, 0, label))
 
 
 def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:

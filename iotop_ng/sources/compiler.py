@@ -18,10 +18,11 @@ from typing import Any
 import msgspec
 
 from iotop_ng.errors import IotopError, SourceError
-from iotop_ng.resources import directory
 from iotop_ng.sources.bcc_module import find_bcc
+from iotop_ng.sources.btf import Btf
 from iotop_ng.sources.compiled import Compiled, MapDef, decode, encode
-from iotop_ng.sources.plan import Plan
+from iotop_ng.sources.layout import read_layout
+from iotop_ng.sources.plan import Plan, make_plan
 
 TIMEOUT_S = 120
 MAIN = "iotop.c"
@@ -75,8 +76,12 @@ _BY_INDEX = (
 class Request(msgspec.Struct):
     """What the child is asked to compile."""
 
-    plan: Plan
     source: str
+    """bpf/ as one text."""
+    release: str
+    """As `uname -r` says."""
+    tracefs: str | None
+    use_btf: bool
 
 
 def write_stubs(root: Path) -> None:
@@ -102,16 +107,15 @@ def amalgamate(source_dir: Path, name: str = MAIN) -> str:
     return "\n".join(lines)
 
 
-def compile_plan(plan: Plan) -> Compiled:
+def compile_apart(request: Request) -> Compiled:
     """Compile in a child process and return the result.
 
     Raises:
         SourceError: with the compiler's first error.
     """
-    request = msgspec.json.encode(Request(plan, amalgamate(directory("bpf"))))
     child = subprocess.run(
         [sys.executable, "-m", "iotop_ng.sources.compiler"],
-        input=request,
+        input=msgspec.json.encode(request),
         capture_output=True,
         timeout=TIMEOUT_S,
         check=False,
@@ -136,32 +140,51 @@ def _dump(bpf: Any, lib: Any, plan: Plan) -> Compiled:
         getattr(lib, name).argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     lib.bpf_table_name.restype = ctypes.c_char_p
     lib.bpf_num_tables.argtypes = [ctypes.c_void_p]
-    maps = []
-    for index in range(lib.bpf_num_tables(bpf.module)):
-        maps.append(
-            MapDef(
-                name=lib.bpf_table_name(bpf.module, index).decode(),
-                kind=lib.bpf_table_type_id(bpf.module, index),
-                key_size=lib.bpf_table_key_size_id(bpf.module, index),
-                value_size=lib.bpf_table_leaf_size_id(bpf.module, index),
-                max_entries=lib.bpf_table_max_entries_id(bpf.module, index),
-                flags=lib.bpf_table_flags_id(bpf.module, index),
-                fd=lib.bpf_table_fd_id(bpf.module, index),
-            )
+    maps = tuple(
+        MapDef(
+            name=lib.bpf_table_name(bpf.module, index).decode(),
+            kind=lib.bpf_table_type_id(bpf.module, index),
+            key_size=lib.bpf_table_key_size_id(bpf.module, index),
+            value_size=lib.bpf_table_leaf_size_id(bpf.module, index),
+            max_entries=lib.bpf_table_max_entries_id(bpf.module, index),
+            flags=lib.bpf_table_flags_id(bpf.module, index),
+            fd=lib.bpf_table_fd_id(bpf.module, index),
         )
+        for index in range(lib.bpf_num_tables(bpf.module))
+    )
     code = {program.name: bytes(bpf.dump_func(program.name)) for program in plan.programs}
-    return Compiled(plan, tuple(maps), code)
+    return Compiled(plan, maps, code)
 
 
-def _compile_here(request: Request) -> Compiled:
+def plan_here(request: Request) -> Plan:
+    """Read this kernel's layout and decide what to compile.
+
+    Raises:
+        SourceError: when nothing can run here.
+    """
+    btf = Btf.running() if request.use_btf else None
+    tracefs = Path(request.tracefs) if request.tracefs else None
+    plan = make_plan(read_layout(btf, request.release, tracefs))
+    if not plan.programs:
+        raise SourceError("; ".join(plan.gaps))
+    return plan
+
+
+def compile_here(request: Request) -> Compiled:
+    """Compile in this process; it will hold LLVM from then on.
+
+    Raises:
+        SourceError: when nothing can run here or BCC is missing.
+    """
+    plan = plan_here(request)
     with tempfile.TemporaryDirectory(prefix="iotop-ng-") as stubs:
-        if request.plan.has_btf:
+        if plan.has_btf:
             write_stubs(Path(stubs))
             # Read by libbcc when it is loaded, so before the import.
             os.environ["BCC_KERNEL_SOURCE"] = stubs
         bcc = find_bcc()
-        module = bcc.BPF(text=request.source.encode(), cflags=list(request.plan.defines))
-        return _dump(module, bcc.lib, request.plan)
+        module = bcc.BPF(text=request.source.encode(), cflags=list(plan.defines))
+        return _dump(module, bcc.lib, plan)
 
 
 def main() -> int:
@@ -171,7 +194,7 @@ def main() -> int:
     os.dup2(2, 1)
     try:
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-        compiled = _compile_here(request)
+        compiled = compile_here(request)
     except (IotopError, msgspec.MsgspecError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

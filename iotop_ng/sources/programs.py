@@ -107,7 +107,7 @@ class Programs:
         for d in self._compiled.maps:
             entries = sizes.get(d.name, d.max_entries)
             try:
-                fd = bpf.map_create(d.kind, d.key_size, d.value_size, entries, d.flags, d.name)
+                fd = bpf.map_create(d.name, d.kind, (d.key_size, d.value_size, entries), d.flags)
             except OSError as error:
                 raise _refusal(f"the map {d.name}", error) from error
             self.maps[d.name] = Map(d, fd, entries)
@@ -151,14 +151,15 @@ class Programs:
             self.problems[program.name] = _explain(error, log.value)
 
     def _attach_group(self, members: list[Program]) -> None:
-        for program in members:
-            try:
+        current = members[0].name
+        try:
+            for program in members:
+                current = program.name
                 self._links[program.name] = self._attach(program)
-            except OSError as error:
-                self.problems[program.name] = f"cannot be attached: {error.strerror}"
-                for other in members:
-                    self._detach(other.name)
-                return
+        except OSError as error:
+            self.problems[current] = f"cannot be attached: {error.strerror}"
+            for program in members:
+                self._detach(program.name)
 
     def _attach(self, program: Program) -> list[int]:
         fd = self._loaded[program.name]

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from iotop_ng.sample import HISTOGRAM_SLOTS, Histogram, process_key
 
@@ -22,6 +23,9 @@ BEHALF_KEY = struct.Struct("<QQ")
 CALLS_ROW = struct.Struct(f"<4Q{_SLOTS32}{_SLOTS32}")
 KEY = struct.Struct("<Q")
 U32 = struct.Struct("<I")
+
+Pairs = Iterable[tuple[bytes, bytes]]
+"""What a map holds: raw keys and values."""
 
 OPS = ("read", "write", "flush", "discard", "other")
 """Order of enum op."""
@@ -137,6 +141,56 @@ class CallsRow(NamedTuple):
     fsync: Histogram
 
 
+ZERO: Histogram = (0,) * HISTOGRAM_SLOTS
+NO_OWNER = OwnerRow(0, 0, 0, 0, 0, 0, 0, 0, ZERO, ZERO)
+NO_CALLS = CallsRow(0, 0, 0, 0, ZERO, ZERO)
+
+
+class Measured(NamedTuple):
+    """Which parts count now: what does not is None in every process."""
+
+    dirty: bool
+    block: bool
+    pauses: bool
+    calls: bool
+    delays: bool
+
+
+def owner_fields(owner: OwnerRow, measured: Measured) -> dict[str, Any]:
+    """Return the fields of `Totals` that the page cache and block programs count."""
+    fields: dict[str, Any] = {}
+    if measured.dirty:
+        fields["dirtied_bytes"] = owner.dirtied_bytes
+    if measured.pauses:
+        fields["kernel_pause_ns"] = owner.pause_ns
+    if measured.block:
+        fields.update(
+            disk_read_bytes=owner.disk_read_bytes,
+            disk_write_bytes=owner.disk_write_bytes,
+            disk_discard_bytes=owner.disk_discard_bytes,
+            disk_ios=owner.ios,
+            disk_errors=owner.errors,
+            submitted_bytes=owner.submitted_bytes,
+            latency=owner.latency,
+            queued=owner.queued,
+        )
+    return fields
+
+
+def calls_fields(calls: CallsRow, measured: Measured) -> dict[str, Any]:
+    """Return the fields of `Totals` that the system call programs count."""
+    if not measured.calls:
+        return {}
+    return {
+        "asked_read_bytes": calls.read_bytes,
+        "asked_write_bytes": calls.write_bytes,
+        "read_calls": calls.read_calls,
+        "write_calls": calls.write_calls,
+        "write_sizes": calls.write_sizes,
+        "fsync": calls.fsync,
+    }
+
+
 def task_row(raw: bytes) -> TaskRow:
     """Decode one record of the iterator."""
     return TaskRow._make(TASK_ROW.unpack(raw))
@@ -155,19 +209,19 @@ def _split(values: tuple[int, ...], scalars: int) -> tuple[Histogram, Histogram]
 def owner_row(raw: bytes) -> OwnerRow:
     """Decode a value of the map `owners`."""
     values = OWNER_ROW.unpack(raw)
-    return OwnerRow(*values[:8], *_split(values, 8))
+    return OwnerRow._make((*values[:8], *_split(values, 8)))
 
 
 def device_row(raw: bytes) -> DeviceRow:
     """Decode a value of the map `devices`."""
     values = DEVICE_ROW.unpack(raw)
-    return DeviceRow(*values[:6], *_split(values, 6))
+    return DeviceRow._make((*values[:6], *_split(values, 6)))
 
 
 def calls_row(raw: bytes) -> CallsRow:
     """Decode a value of the map `calls`."""
     values = CALLS_ROW.unpack(raw)
-    return CallsRow(*values[:4], *_split(values, 4))
+    return CallsRow._make((*values[:4], *_split(values, 4)))
 
 
 def device_key(raw: bytes) -> tuple[int, int, str]:

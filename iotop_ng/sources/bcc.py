@@ -1,0 +1,291 @@
+"""The BPF source: programs compiled by BCC, maps read once per interval.
+
+Reading is the only thing that happens in this process; BCC and LLVM stay in a child that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from iotop_ng.clock import Clock, SystemClock
+from iotop_ng.errors import SourceError
+from iotop_ng.resources import directory
+from iotop_ng.sample import Device, Need, OpTotals, Process, Sample
+from iotop_ng.sources import compiled, wire
+from iotop_ng.sources.bcc_module import locate_bcc
+from iotop_ng.sources.btf import VMLINUX
+from iotop_ng.sources.compiler import Request, amalgamate, compile_apart
+from iotop_ng.sources.devices import Devices
+from iotop_ng.sources.host import HostCounters
+from iotop_ng.sources.identity import Identities, Users
+from iotop_ng.sources.layout import find_tracefs
+from iotop_ng.sources.overlay import overlay
+from iotop_ng.sources.procfs import ProcfsSource
+from iotop_ng.sources.programs import Programs
+from iotop_ng.sources.roster import Reading, Roster
+from iotop_ng.sources.stacking import below_stacks, request_slots
+from iotop_ng.sources.wire import Measured
+
+_DELAYACCT = Path("/proc/sys/kernel/task_delayacct")
+_STACK_CHECK_NS = 10_000_000_000
+_NO_CELL = wire.U32.pack(0)
+
+
+class BccSource:
+    """Counts I/O in the kernel.
+
+    Args:
+        clock: the times that samples carry.
+        on_progress: told in a few words what takes long while opening.
+        use_btf: False compiles against installed headers even where there is BTF.
+    """
+
+    name = "bcc"
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        on_progress: Callable[[str], None] | None = None,
+        *,
+        use_btf: bool = True,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._say = on_progress or (lambda _: None)
+        self._use_btf = use_btf
+        self._programs: Programs | None = None
+        self._procfs: ProcfsSource | None = None
+        self._notes: tuple[str, ...] = ()
+        self._stack_checked_ns = -_STACK_CHECK_NS
+        self._stacked: frozenset[bytes] = frozenset()
+        self._threads_wanted = False
+
+    def open(self) -> None:
+        """Load and attach.
+
+        Raises:
+            SourceError: when the programs cannot be compiled here.
+            NotPermittedError: when the kernel refuses them.
+        """
+        tracefs = find_tracefs()
+        code = self._compiled(tracefs)
+        self._say("loading probes")
+        self._programs = Programs(code, {"inflight": request_slots()}, tracefs)
+        self._roster = Roster(Identities(), Users().name)
+        self._devices = Devices()
+        self._host = HostCounters()
+        problems = tuple(f"{name}: {why}" for name, why in self._programs.problems.items())
+        self._notes = (*code.plan.gaps, *problems)
+        if not self._programs.is_attached("tasks"):
+            self._procfs = ProcfsSource()
+            self._procfs.open()
+
+    def _compiled(self, tracefs: Path | None) -> compiled.Compiled:
+        """Return the programs from the cache, else compile and store them."""
+        has_btf = self._use_btf and VMLINUX.exists()
+        source = amalgamate(directory("bpf"))
+        parts = (
+            source.encode(),
+            _file_digest(VMLINUX) if has_btf else b"",
+            _tracepoint_text(tracefs),
+            locate_bcc().version.encode(),
+        )
+        key = compiled.cache_key(parts)
+        found = compiled.load(compiled.cache_dir(), key)
+        if found is not None:
+            return found
+        self._say("compiling probes (first start on this kernel)")
+        request = Request(
+            source=source,
+            release=os.uname().release,
+            tracefs=str(tracefs) if tracefs else None,
+            use_btf=has_btf,
+        )
+        made = compile_apart(request)
+        compiled.store(compiled.cache_dir(), key, made)
+        return made
+
+    def read(self, needs: frozenset[Need]) -> Sample:
+        """Return totals now; programs on demand follow `needs`."""
+        programs = self._programs
+        if programs is None:
+            raise SourceError("the BPF source is not open")
+        now = self._clock.mono_ns()
+        self._follow(programs, needs, now)
+        processes = self._processes(programs, needs, now)
+        lost = programs.lost()
+        with_probes = Need.PROBES in needs
+        return Sample(
+            source=self.name,
+            wall_ns=self._clock.wall_ns(),
+            mono_ns=now,
+            processes=processes,
+            devices=self._devices_now(programs),
+            host=self._host.read(),
+            probes=programs.probes(),
+            maps=programs.fills(lost) if with_probes else (),
+            lost=sum(lost.values()),
+            self_cpu_ns=time.process_time_ns(),
+            notes=self._notes,
+        )
+
+    def _follow(self, programs: Programs, needs: frozenset[Need], now: int) -> None:
+        """Attach and detach what the needs ask for; note devices that were stacked meanwhile."""
+        programs.demand("syscalls", wanted=Need.SYSCALLS in needs)
+        programs.count_runs(wanted=Need.PROBES in needs)
+        threads = Need.THREADS in needs
+        if threads != self._threads_wanted and "want_threads" in programs.maps:
+            programs.maps["want_threads"].set(_NO_CELL, wire.U32.pack(int(threads)))
+            self._threads_wanted = threads
+        if now - self._stack_checked_ns >= _STACK_CHECK_NS and "under_stack" in programs.maps:
+            self._stack_checked_ns = now
+            self._note_stacks(programs)
+
+    def _note_stacks(self, programs: Programs) -> None:
+        below = frozenset(wire.device_number(*number) for number in below_stacks())
+        table = programs.maps["under_stack"]
+        for number in below - self._stacked:
+            table.set(number, wire.U32.pack(1))
+        for number in self._stacked - below:
+            table.delete(number)
+        if below != self._stacked:
+            programs.maps["has_stack"].set(_NO_CELL, wire.U32.pack(int(bool(below))))
+        self._stacked = below
+
+    def _measured(self, programs: Programs) -> Measured:
+        try:
+            delays = _DELAYACCT.read_bytes().strip() == b"1"
+        except OSError:
+            delays = False
+        return Measured(
+            dirty=programs.is_attached("dirty"),
+            block=programs.is_attached("block"),
+            pauses=programs.is_attached("pauses"),
+            calls=programs.is_attached("syscalls"),
+            delays=delays,
+        )
+
+    def _processes(
+        self, programs: Programs, needs: frozenset[Need], now: int
+    ) -> tuple[Process, ...]:
+        def pairs(name: str) -> list[tuple[bytes, bytes]]:
+            return programs.maps[name].read() if name in programs.maps else []
+
+        measured = self._measured(programs)
+        if self._procfs is not None:
+            base = self._procfs.read(needs).processes
+            calls = pairs("calls") if measured.calls else []
+            return overlay(base, pairs("owners"), calls, measured)
+        # Tasks first: one that ends in between is then found among the exits.
+        walk = programs.walk_tasks()
+        reading = Reading(
+            tasks=walk,
+            exits=pairs("exits"),
+            owners=pairs("owners"),
+            calls=pairs("calls") if measured.calls else [],
+            behalf=pairs("behalf"),
+        )
+        roster = self._roster
+        processes = roster.update(reading, measured, now, threads=Need.THREADS in needs)
+        self._forget(programs, reading)
+        return processes
+
+    def _forget(self, programs: Programs, reading: Reading) -> None:
+        """Remove map entries of the dead: nothing counts into them any more."""
+        for key in self._roster.dead:
+            programs.maps["exits"].delete(wire.KEY.pack(key))
+        expired = frozenset(self._roster.expired)
+        for key in expired:
+            for name in ("exits", "owners", "calls"):
+                if name in programs.maps:
+                    programs.maps[name].delete(wire.KEY.pack(key))
+        if not expired:
+            return
+        for pair, _ in reading.behalf:
+            if expired.intersection(wire.BEHALF_KEY.unpack(pair)):
+                programs.maps["behalf"].delete(pair)
+
+    def _devices_now(self, programs: Programs) -> tuple[Device, ...]:
+        devices = self._devices.read()
+        if not programs.is_attached("block"):
+            return devices
+        ops = self._ops(programs)
+        return tuple(
+            msgspec.structs.replace(device, ops=ops.get((device.major, device.minor), ()))
+            for device in devices
+        )
+
+    def _ops(self, programs: Programs) -> dict[tuple[int, int], tuple[OpTotals, ...]]:
+        """Return whole disk -> its operations, partitions added up."""
+        rows: dict[tuple[int, int], dict[str, OpTotals]] = {}
+        for name, raw in programs.maps["devices"].read():
+            major, minor, op = wire.device_key(name)
+            row = wire.device_row(raw)
+            disk = rows.setdefault(self._devices.fold(major, minor), {})
+            disk[op] = _add(disk.get(op), op, row)
+        return {disk: tuple(ops[op] for op in wire.OPS if op in ops) for disk, ops in rows.items()}
+
+    def close(self) -> None:
+        """Detach everything; twice is fine."""
+        if self._programs is not None:
+            self._programs.close()
+            self._programs = None
+            self._devices.close()
+            self._host.close()
+        if self._procfs is not None:
+            self._procfs.close()
+            self._procfs = None
+
+
+def _file_digest(path: Path) -> bytes:
+    """Return a digest of a file, read in pieces: BTF is several megabytes."""
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(1 << 18):
+            digest.update(piece)
+    return digest.digest()
+
+
+def _tracepoint_text(tracefs: Path | None) -> bytes:
+    """Return what of tracefs decides about the programs: one format, and which calls there are."""
+    if tracefs is None:
+        return b""
+    text = b""
+    for event in ("writeback/balance_dirty_pages", "syscalls/sys_exit_write"):
+        with contextlib.suppress(OSError):
+            lines = (tracefs / "events" / event / "format").read_bytes().splitlines()
+            # Without the id: it changes from boot to boot and is read when attaching.
+            text += b"\n".join(line for line in lines if not line.startswith(b"ID:"))
+    return text
+
+
+def _add(before: OpTotals | None, op: str, row: wire.DeviceRow) -> OpTotals:
+    if before is None:
+        return OpTotals(
+            op=op,
+            ios=row.ios,
+            bytes=row.bytes,
+            errors=row.errors,
+            requeues=row.requeues,
+            latency_ns=row.latency_ns,
+            queued_ns=row.queued_ns,
+            latency=row.latency,
+            queued=row.queued,
+        )
+    return OpTotals(
+        op=op,
+        ios=before.ios + row.ios,
+        bytes=before.bytes + row.bytes,
+        errors=before.errors + row.errors,
+        requeues=before.requeues + row.requeues,
+        latency_ns=before.latency_ns + row.latency_ns,
+        queued_ns=before.queued_ns + row.queued_ns,
+        latency=tuple(map(sum, zip(before.latency, row.latency, strict=True))),
+        queued=tuple(map(sum, zip(before.queued, row.queued, strict=True))),
+    )

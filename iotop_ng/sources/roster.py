@@ -1,0 +1,328 @@
+"""Put together what the kernel's maps say into one `Process` per process.
+
+The roster remembers the last raw bytes of everything, so that a process that did nothing costs a
+comparison, and is handed out as the very same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from iotop_ng.sample import Process, Thread, Totals
+from iotop_ng.sources import wire
+from iotop_ng.sources.wire import Measured, Pairs
+from iotop_ng.units import clean, clean_command
+
+LINGER_NS = 60_000_000_000
+"""How long an ended process stays listed after its last change: pages that it dirtied may still be
+written by the flusher (the kernel's dirty_expire_centisecs is 30 s)."""
+
+_ROW = wire.TASK_ROW.size
+_Row = TypeVar("_Row")
+
+
+class Describer(Protocol):
+    """Reads who a process is: `iotop_ng.sources.identity.Identities`."""
+
+    def command(self, pid: int) -> str:
+        """Return the command line."""
+        ...
+
+    def cgroup(self, pid: int) -> str | None:
+        """Return the cgroup path."""
+        ...
+
+    def prio(self, tid: int) -> str | None:
+        """Return the I/O priority."""
+        ...
+
+
+class Reading(NamedTuple):
+    """Raw bytes of one reading."""
+
+    tasks: bytes
+    """One walk of the task iterator."""
+    exits: Pairs
+    owners: Pairs
+    calls: Pairs
+    behalf: Pairs
+
+
+class _Inputs(NamedTuple):
+    """Everything that a live process is made of; equal inputs give the same object again."""
+
+    rows: list[wire.TaskRow]
+    ended: wire.ExitRow | None
+    owner: wire.OwnerRow | None
+    calls: wire.CallsRow | None
+    pairs: tuple[tuple[int, int], ...]
+    measured: Measured
+    threads: bool
+
+
+class _Cached(Generic[_Row]):
+    """Decoded values of one map, decoded again only when their bytes change."""
+
+    def __init__(self, decode: Callable[[bytes], _Row]) -> None:
+        self._decode = decode
+        self._raw: dict[int, bytes] = {}
+        self.rows: dict[int, _Row] = {}
+
+    def update(self, pairs: Pairs) -> None:
+        raw_before, rows_before = self._raw, self.rows
+        self._raw, self.rows = {}, {}
+        for name, raw in pairs:
+            key = int.from_bytes(name, "little")
+            same = raw_before.get(key) == raw
+            self._raw[key] = raw
+            self.rows[key] = rows_before[key] if same else self._decode(raw)
+
+
+class _State:
+    """One process as last seen."""
+
+    __slots__ = ("changed_ns", "comm", "command", "inputs", "process")
+
+    def __init__(self) -> None:
+        self.inputs: object = None
+        self.process: Process | None = None
+        self.comm = b""
+        self.command = ""
+        self.changed_ns = 0
+
+
+class Roster:
+    """Keeps the processes of one source.
+
+    Args:
+        describer: reads what the kernel's maps do not hold.
+        user_name: uid -> cleaned name.
+    """
+
+    def __init__(self, describer: Describer, user_name: Callable[[int], str]) -> None:
+        self._describer = describer
+        self._user_name = user_name
+        self._tasks: dict[bytes, tuple[int, wire.TaskRow]] = {}
+        self._exits = _Cached(wire.exit_row)
+        self._owners = _Cached(wire.owner_row)
+        self._calls = _Cached(wire.calls_row)
+        self._states: dict[int, _State] = {}
+        self._ended: dict[int, _State] = {}
+        self._cgroups: dict[int, str | None] = {}
+        self.dead: tuple[int, ...] = ()
+        """Keys whose entry in `exits` may be removed: seen dead in the reading before this one."""
+        self.expired: tuple[int, ...] = ()
+        """Keys that are not listed any more: their entries in every map may be removed."""
+
+    def update(
+        self, reading: Reading, measured: Measured, now_ns: int, *, threads: bool
+    ) -> tuple[Process, ...]:
+        """Return every process, alive or recently ended."""
+        groups = self._group(reading.tasks)
+        self._exits.update(reading.exits)
+        self._owners.update(reading.owners)
+        self._calls.update(reading.calls)
+        pairs = _by_submitter(reading.behalf)
+        states, self._states = self._states, {}
+        out = []
+        for key, rows in groups.items():
+            if key in self._ended or self._is_dead(key):
+                continue
+            state = self._states[key] = states.get(key) or _State()
+            inputs = _Inputs(
+                rows=rows,
+                ended=self._exits.rows.get(key),
+                owner=self._owners.rows.get(key),
+                calls=self._calls.rows.get(key),
+                pairs=pairs.get(key, ()),
+                measured=measured,
+                threads=threads,
+            )
+            if state.process is None or state.inputs != inputs:
+                state.process = self._alive(key, inputs, state)
+                state.inputs = inputs
+                state.changed_ns = now_ns
+            out.append(state.process)
+        out.extend(self._after_life(states, measured, now_ns))
+        return tuple(out)
+
+    def _group(self, walk: bytes) -> dict[int, list[wire.TaskRow]]:
+        """Return process key -> its threads' rows, the leader first."""
+        before, now = self._tasks, {}
+        groups: dict[int, list[wire.TaskRow]] = {}
+        for at in range(0, len(walk) - _ROW + 1, _ROW):
+            raw = walk[at : at + _ROW]
+            known = before.get(raw)
+            if known is None:
+                row = wire.task_row(raw)
+                known = (row.key, row)
+            now[raw] = known
+            key, row = known
+            group = groups.get(key)
+            if group is None:
+                groups[key] = [row]
+            elif row.is_leader:
+                group.insert(0, row)
+            else:
+                group.append(row)
+        self._tasks = now
+        return groups
+
+    def _is_dead(self, key: int) -> bool:
+        row = self._exits.rows.get(key)
+        return row is not None and bool(row.is_dead)
+
+    def _alive(self, key: int, inputs: _Inputs, state: _State) -> Process:
+        rows, measured = inputs.rows, inputs.measured
+        leader = rows[0]
+        if state.comm != leader.comm_bytes or state.process is None:
+            # A new process, or an exec: the name tells.
+            state.comm = leader.comm_bytes
+            state.command = "" if leader.is_kthread else self._describer.command(leader.pid)
+        return Process(
+            key=key,
+            pid=leader.pid,
+            start_ns=leader.start_ns,
+            ppid=leader.ppid,
+            uid=leader.uid,
+            user=self._user_name(leader.uid),
+            comm=clean(leader.comm),
+            command=state.command,
+            cgroup=self._cgroup(leader, state.process),
+            prio=self._describer.prio(leader.pid),
+            is_kthread=leader.is_kthread,
+            is_exited=False,
+            totals=self._totals(key, inputs),
+            threads=tuple(_thread(row, measured) for row in rows) if inputs.threads else (),
+            submits_for=inputs.pairs,
+        )
+
+    def _cgroup(self, leader: wire.TaskRow, before: Process | None) -> str | None:
+        """Return the cgroup; read again when the kernel's id says that the process moved."""
+        number = leader.cgroup_id
+        if before is not None and (not number or self._cgroups.get(number) == before.cgroup):
+            return before.cgroup
+        path = self._describer.cgroup(leader.pid)
+        if number:
+            self._cgroups[number] = path
+        return path
+
+    def _totals(self, key: int, inputs: _Inputs) -> Totals:
+        parts: list[wire.TaskRow | wire.ExitRow] = [*inputs.rows]
+        if inputs.ended is not None:
+            parts.append(inputs.ended)
+        return self._totals_of(key, parts, inputs.measured)
+
+    def _totals_of(
+        self, key: int, parts: list[wire.TaskRow | wire.ExitRow], measured: Measured
+    ) -> Totals:
+        calls = self._calls.rows.get(key) or wire.NO_CALLS
+        return Totals(
+            read_bytes=sum(part.read_bytes for part in parts),
+            write_bytes=sum(part.write_bytes for part in parts),
+            cancelled_write_bytes=sum(part.cancelled_write_bytes for part in parts),
+            io_delay_ns=sum(part.io_delay_ns for part in parts) if measured.delays else None,
+            swapin_delay_ns=(
+                sum(part.swapin_delay_ns for part in parts) if measured.delays else None
+            ),
+            **self._owned(key, measured),
+            **wire.calls_fields(calls, measured),
+        )
+
+    def _owned(self, key: int, measured: Measured) -> dict[str, Any]:
+        return wire.owner_fields(self._owners.rows.get(key) or wire.NO_OWNER, measured)
+
+    def _after_life(
+        self, before: dict[int, _State], measured: Measured, now_ns: int
+    ) -> list[Process]:
+        """Return ended processes, and note which map entries are not needed any more."""
+        dead = []
+        for key, row in self._exits.rows.items():
+            if not row.is_dead:
+                continue
+            if key in self._ended:
+                dead.append(key)
+                continue
+            state = self._ended[key] = before.get(key) or _State()
+            state.process = self._ended_process(key, row, state, measured)
+            state.changed_ns = now_ns
+        for key, state in before.items():
+            if key not in self._states and key not in self._ended and state.process is not None:
+                self._ended[key] = state
+                state.process = _as_exited(state.process)
+                state.changed_ns = now_ns
+        self.dead = tuple(dead)
+        return self._list_ended(measured, now_ns)
+
+    def _ended_process(
+        self, key: int, row: wire.ExitRow, state: _State, measured: Measured
+    ) -> Process:
+        known = state.process
+        return Process(
+            key=key,
+            pid=row.pid,
+            start_ns=row.start_ns,
+            ppid=known.ppid if known else row.ppid,
+            uid=row.uid,
+            user=self._user_name(row.uid),
+            comm=clean(row.comm),
+            command=(known.command if known else "") or clean_command(row.args),
+            cgroup=known.cgroup if known else self._cgroups.get(row.cgroup_id),
+            prio=known.prio if known else None,
+            is_kthread=known.is_kthread if known else False,
+            is_exited=True,
+            totals=self._totals_of(key, [row], measured),
+        )
+
+    def _list_ended(self, measured: Measured, now_ns: int) -> list[Process]:
+        out, expired = [], []
+        for key, state in self._ended.items():
+            owner = self._owners.rows.get(key)
+            inputs = (owner, measured)
+            process = state.process
+            if process is None:
+                continue
+            if state.inputs != inputs and state.changed_ns != now_ns:
+                # What the flusher wrote for it after its end.
+                totals = msgspec.structs.replace(process.totals, **self._owned(key, measured))
+                state.process = process = msgspec.structs.replace(process, totals=totals)
+                state.changed_ns = now_ns
+            state.inputs = inputs
+            if now_ns - state.changed_ns > LINGER_NS:
+                expired.append(key)
+            else:
+                out.append(process)
+        for key in expired:
+            del self._ended[key]
+        self.expired = tuple(expired)
+        return out
+
+
+def _as_exited(process: Process) -> Process:
+    return msgspec.structs.replace(process, is_exited=True, threads=())
+
+
+def _thread(row: wire.TaskRow, measured: Measured) -> Thread:
+    return Thread(
+        tid=row.tid,
+        comm=clean(row.comm),
+        totals=Totals(
+            read_bytes=row.read_bytes,
+            write_bytes=row.write_bytes,
+            cancelled_write_bytes=row.cancelled_write_bytes,
+            io_delay_ns=row.io_delay_ns if measured.delays else None,
+            swapin_delay_ns=row.swapin_delay_ns if measured.delays else None,
+        ),
+    )
+
+
+def _by_submitter(behalf: Pairs) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Return submitter's key -> ((owner's key, bytes), ...), in a stable order."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for name, raw in behalf:
+        submitter, owner = wire.BEHALF_KEY.unpack(name)
+        found.setdefault(submitter, []).append((owner, int.from_bytes(raw, "little")))
+    return {key: tuple(sorted(pairs)) for key, pairs in found.items()}
