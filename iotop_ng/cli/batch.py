@@ -192,7 +192,7 @@ def stopping(session: Session) -> Iterator[Callable[[], bool]]:
         # A handler may run inside the very lock that it would have to take.
         threading.Thread(target=session.request_stop, daemon=True).start()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP)):
         before[number] = signal.signal(number, stop)
     try:
         yield lambda: bool(caught)

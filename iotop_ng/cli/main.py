@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import click
 
+from iotop_ng.cli import save, screen
 from iotop_ng.cli.line import Line, group, one_line
 from iotop_ng.cli.talk import PROGRAM, complain
-from iotop_ng.config.layers import NO_TERMINAL
+from iotop_ng.config.layers import NO_TERMINAL, load
 from iotop_ng.config.settings import Settings
 from iotop_ng.errors import IotopError, SourceError, UsageError
 
@@ -52,10 +53,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def start(line: Line) -> int:
     """Open the screen or print batch output, as the settings say."""
-    # --version and --help do without these.
-    from iotop_ng.cli import batch, save, screen  # noqa: PLC0415
-    from iotop_ng.config.layers import load  # noqa: PLC0415
-
     euid = os.geteuid()
     flags = line.flags()
     settings = load(flags, os.environ, euid=euid, has_terminal=os.isatty(1))
@@ -68,6 +65,9 @@ def start(line: Line) -> int:
         return screen.run(settings)
     if settings.origins["batch"] == NO_TERMINAL:
         complain(f"{NO_TERMINAL}, so this is batch output (-b)")
+    # The sources and the model take 30 ms to import: a wrong option is told before that.
+    from iotop_ng.cli import batch  # noqa: PLC0415
+
     return batch.run(settings)
 
 

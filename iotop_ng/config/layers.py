@@ -120,8 +120,8 @@ def _visible(chosen: tuple[str, ...], shown: Mapping[str, bool]) -> tuple[str, .
     kept = [column for column in base if wanted.get(column, True)]
     order = {column.id: place for place, column in enumerate(COLUMNS)}
     for column in (name for name, is_shown in wanted.items() if is_shown and name not in kept):
-        after = [i for i, name in enumerate(kept) if order[name] > order[column]]
-        kept.insert(min(after, default=len(kept)), column)
+        before = [i for i, name in enumerate(kept) if order[name] < order[column]]
+        kept.insert(max(before, default=-1) + 1, column)
     if not kept:
         raise UsageError("every column is hidden: leave at least one")
     return tuple(kept)
