@@ -78,7 +78,7 @@ static inline u32 op_of(u32 flags)
 	return OP_OTHER;
 }
 
-static inline u32 bio_dev(u64 bio)
+static inline u32 dev_of_bio(u64 bio)
 {
 	u32 dev = 0;
 #ifdef O_bio_bi_bdev
@@ -172,7 +172,7 @@ static inline int below_stack(u64 bio)
 
 	if (!any || !*any)
 		return 0;
-	dev = bio_dev(bio);
+	dev = dev_of_bio(bio);
 	return under_stack.lookup(&dev) != 0;
 }
 
@@ -213,7 +213,7 @@ int on_bio(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-static inline u32 request_dev(u64 rq)
+static inline u32 dev_of_request(u64 rq)
 {
 	u64 part = 0, disk = 0;
 	u32 dev = 0;
@@ -254,7 +254,7 @@ static inline void begin(struct flight *f, u64 rq, u64 alloc_ns, u64 now)
 	f->alloc_ns = alloc_ns;
 	f->insert_ns = now;
 	f->issue_ns = 0;
-	f->dev = request_dev(rq);
+	f->dev = dev_of_request(rq);
 	f->op = op_of(flags);
 	f->owner = f->op == OP_WRITE && bio ? page_owner(bio) : 0;
 	if (!f->owner && me)

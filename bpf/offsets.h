@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/mm_types.h>
+#include <linux/page-flags.h>
 #include <linux/fs.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -47,6 +48,15 @@
 #define O_bio_bi_iter_bi_size offsetof(struct bio, bi_iter.bi_size)
 #define O_bio_vec_bv_page offsetof(struct bio_vec, bv_page)
 #define O_page_compound_head offsetof(struct page, compound_head)
+/* The size of a large folio: a field up to 6.5, bits of the flags since. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0) && defined(CONFIG_64BIT)
+#define PG_HEAD PG_head
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define O_folio__folio_nr_pages offsetof(struct folio, _folio_nr_pages)
+#else
+#define O_folio__flags_1 offsetof(struct folio, _flags_1)
+#endif
+#endif
 #define O_page_mapping offsetof(struct page, mapping)
 #define O_address_space_host offsetof(struct address_space, host)
 #define O_inode_i_mode offsetof(struct inode, i_mode)
