@@ -303,7 +303,8 @@ class ProcfsSource:
 
     def _is_counting_delays(self, mono_ns: int) -> bool:
         is_counting = self._has_delays and self._delay_switch.read().strip() != b"0"
-        if not is_counting and self._accounted_from_ns:
+        # The first reading that saw it on is the first moment that it is known to count.
+        if self._accounted_from_ns and not (is_counting and self._is_counting):
             self._accounted_from_ns = mono_ns
         return is_counting
 
