@@ -89,7 +89,7 @@ class Summary(NamedTuple):
     """What a row says about the requests of one interval, in microseconds; None: no event."""
 
     mean_us: float | None
-    """Events counted at the middle of their slot: at most a third off, where no sum is kept."""
+    """Events counted at the middle of their slot: up to half too much."""
     p50_us: float | None
     p99_us: float | None
     max_us: float | None
