@@ -35,7 +35,7 @@ class FrameDiffer:
         self._shadow = None
 
     def enter(self, situation: object) -> None:
-        """Forget when the situation (size, screen, theme) is another than in the last update."""
+        """Forget when the situation (screens, theme) is another than in the last update."""
         if situation != self._situation:
             self._situation = situation
             self.forget()
@@ -136,5 +136,5 @@ class FrameDiffMixin(_AnyApp):
         if self._differ is None:
             self._differ = FrameDiffer()
         width, height = self.size
-        self._differ.enter((self.size, tuple(map(id, self.screen_stack)), self.theme))
+        self._differ.enter((tuple(map(id, self.screen_stack)), self.theme))
         return _DiffUpdate(renderable, self._differ, width, height)

@@ -249,21 +249,12 @@ def _changed(row: _Row, x: int, end: int, cells: Cells) -> list[int]:
     texts, pens = row.texts[x:end], row.pens[x:end]
     if texts == cells.texts and pens == cells.pens:
         return []
-    changed = [
+    # The second cell of a wide character differs only together with the first: both always have
+    # one pen, and cutting such a character in two makes the other half unknown.
+    return [
         index
         for index, (text, old, pen, old_pen) in enumerate(
             zip(cells.texts, texts, cells.pens, pens, strict=True)
         )
         if pen != old_pen or text != old
     ]
-    if not cells.has_wide:
-        return changed
-    # A wide character is written as one: its second cell brings the first along, and back.
-    both = set(changed)
-    both.update(index - 1 for index in changed if cells.texts[index] == "")
-    both.update(
-        index + 1
-        for index in tuple(both)
-        if index + 1 < len(cells.texts) and cells.texts[index + 1] == ""
-    )
-    return sorted(both)

@@ -90,6 +90,11 @@ class Theme:
         """Return `cell_look` as a Rich style."""
         return rich_style(self.cell_look(role, state, zebra=zebra, selected=selected))
 
+    def styles(self) -> dict[str, Style]:
+        """Return each meaning alone, to be laid over others with "+", and "text", the ground."""
+        styles = {name: rich_style(look) for name, look in self.looks.items()}
+        return {"text": rich_style(self.look()), **styles}
+
     def series_styles(self) -> list[Style]:
         """Return the style of the background (index 0) and of each series (1, 2, ...)."""
         ground = self.look()
@@ -126,7 +131,7 @@ class Theme:
         Textual blends its derived colours from primary and background; a blend near black becomes
         navy in 256 colours, so each of them is set to a colour of the theme.
         """
-        variables = {}
+        variables = {name: _css(self.ground[colour]) for name, colour in _FLAT.items()}
         for name in self.looks:
             look = self.look(name)
             variables[f"io-{name}"] = _css(look.foreground)
@@ -140,6 +145,14 @@ class Theme:
         return variables
 
 
+_ACCENTS = ("primary", "secondary", "accent", "warning", "error", "success")
+_SHADES = ("-darken-3", "-darken-2", "-darken-1", "", "-lighten-1", "-lighten-2", "-lighten-3")
+_FLAT = {
+    **{f"{name}{shade}": name for name in _ACCENTS for shade in _SHADES if shade},
+    **{f"text-{name}": name for name in _ACCENTS},
+    **{f"{name}-background{shade}": "panel" for name in _ACCENTS[:2] for shade in _SHADES},
+}
+"""Textual's shades of a colour, all replaced by the colour itself."""
 _DERIVED = {
     "block-cursor-foreground": ("selected", False),
     "block-cursor-background": ("selected", True),
@@ -166,6 +179,14 @@ _DERIVED = {
     "input-cursor-background": ("cursor", True),
     "input-selection-background": ("selected", True),
     "screen-selection-background": ("selected", True),
+    "ansi-foreground": ("", False),
+    "ansi-background": ("", True),
+    "surface-active": ("zebra", True),
+    "screen-selection-foreground": ("selected", False),
+    "link-color": ("key", False),
+    "link-color-hover": ("selected", False),
+    "link-background-hover": ("selected", True),
+    **{f"markdown-h{level}-color": ("title", False) for level in range(1, 7)},
     "primary-muted": ("selected", True),
     "secondary-muted": ("selected", True),
     "accent-muted": ("selected", True),

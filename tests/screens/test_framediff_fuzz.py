@@ -22,6 +22,7 @@ from rich.style import Style
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.geometry import Region, Size
 from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
@@ -257,7 +258,7 @@ class Changing(FrameDiffMixin, App[None]):
         super()._display(screen, renderable)
 
 
-Mutation = Callable[[Changing, random.Random], object]
+Mutation = Callable[[Changing, random.Random], AwaitComplete | None]
 
 
 def change_rows(app: Changing, _rng: random.Random) -> None:
@@ -283,11 +284,11 @@ def type_text(app: Changing, rng: random.Random) -> None:
     field.value = make_text(rng, rng.randrange(20), NARROW)
 
 
-def toggle_palette(app: Changing, _rng: random.Random) -> None:
-    if len(app.screen_stack) == 1:
-        app.action_command_palette()
-    else:
-        app.pop_screen()
+def toggle_palette(app: Changing, _rng: random.Random) -> AwaitComplete | None:
+    if len(app.screen_stack) > 1:
+        return app.pop_screen()
+    app.action_command_palette()
+    return None
 
 
 def open_dialog(app: Changing, _rng: random.Random) -> None:
@@ -343,7 +344,9 @@ async def changed_frames(seed: int, frames: int) -> Pair:
             steps += 1
             assert steps < 50 * frames, "the application stopped painting"
             depth = len(app.screen_stack)
-            rng.choices(MUTATIONS, WEIGHTS)[0][1](app, rng)
+            closing = rng.choices(MUTATIONS, WEIGHTS)[0][1](app, rng)
+            if closing is not None:
+                await closing
             if len(app.screen_stack) != depth:
                 # Textual's palette fails when it is closed before it was mounted.
                 await pilot.pause()
