@@ -23,14 +23,13 @@ from iotop_ng.export.text_c import CText
 from iotop_ng.export.text_py import PyText
 from iotop_ng.model.fields import BY_ID, Mode
 from iotop_ng.model.frame import Frame, Row
-from iotop_ng.model.query import Query, arrange, parse_filter
+from iotop_ng.model.query import DEFAULT_SORT, Query, arrange, parse_filter
 from iotop_ng.sample import Need
 from iotop_ng.session import Session
-from iotop_ng.sources.choose import open_source
+from iotop_ng.sources.choose import BestSource
 
 STDOUT = 1
 INTERRUPTED = 130
-_DEFAULT_SORT = "write_bytes_per_s"
 _USUAL_PID_WIDTH = 7
 
 
@@ -46,7 +45,7 @@ def run(settings: Settings) -> int:
     """Print intervals until the count, the time or a signal ends it; return the exit code."""
     # A reader that goes away ends us without a word, as it does with cat.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    source = open_source(settings.source)
+    source = BestSource(settings.source)
     # Nothing here looks back: one interval is all that is kept.
     session = Session(source, SystemClock(), settings.interval_s, history_ticks=1)
     session.needs = needs(settings)
@@ -79,10 +78,21 @@ def stream(session: Session, settings: Settings, out: Callable[[bytes], None]) -
 
 def rows_of(frame: Frame, query: Query, settings: Settings) -> list[Row]:
     """Return the rows to print: one that ended is printed in the interval of its end."""
-    rows = (placed.row for placed in arrange(frame, query))
+    rows = [placed.row for placed in arrange(frame, query)]
+    if settings.pids:
+        rows = [row for row in rows if is_wanted(row, settings)]
     if settings.hide_exited or settings.strict_compat:
         return [row for row in rows if not row.exited]
     return [row for row in rows if not row.exited or row.exited_tick == frame.tick]
+
+
+def is_wanted(row: Row, settings: Settings) -> bool:
+    """Say whether -p names the row: a thread, or the process with all its threads.
+
+    To iotop-c the number of a process is that of its main thread alone.
+    """
+    pids = settings.pids
+    return (row.tid or row.pid) in pids or (row.pid in pids and not settings.strict_compat)
 
 
 def remarks(frame: Frame, settings: Settings) -> tuple[str, ...]:
@@ -125,15 +135,14 @@ def query_for(settings: Settings) -> Query:
     """Return which rows are asked for, in which order."""
     is_text = settings.format == "text"
     return Query(
-        sort=settings.sort or _DEFAULT_SORT,
+        sort=settings.sort or DEFAULT_SORT,
         reverse=settings.reverse,
         filter=parse_filter(settings.filter) if settings.filter.strip() else None,
         # The layouts of text have their own notion of "doing I/O".
         only_active=settings.only_active and not is_text,
         mode=Mode(settings.mode),
         threads=settings.threads,
-        tree=False,
-        pids=settings.pids,
+        # -p may name threads: `is_wanted`.
         users=settings.users,
     )
 
