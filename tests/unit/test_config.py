@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotop_ng.config import Settings, file, load
+from iotop_ng.config import Settings, checks, file, load
 from iotop_ng.config.checks import Given
 from iotop_ng.config.items import ITEMS
 from iotop_ng.config.layers import Flags
 from iotop_ng.errors import UsageError
+from iotop_ng.sample import PID_BITS
 
 USER = 4242
 
@@ -26,7 +28,7 @@ def write(home: Path, text: str | bytes) -> Path:
     return path
 
 
-def flags(*, is_batch: bool = False, **items: object) -> Flags:
+def flags(*, is_batch: bool = False, **items: Any) -> Flags:
     given = {
         name.replace("_", "-"): Given(value, f"--{name.replace('_', '-')}")
         for name, value in items.items()
@@ -105,7 +107,7 @@ def test_batch_reads_only_its_own_table(tmp_path: Path) -> None:
     ],
 )
 def test_iotops_flags_of_batch_imply_it(
-    tmp_path: Path, items: dict[str, object], is_batch: bool
+    tmp_path: Path, items: dict[str, Any], is_batch: bool
 ) -> None:
     assert loaded(tmp_path, flags(**items)).batch is is_batch
 
@@ -132,8 +134,7 @@ def test_hidden_and_shown_columns_change_the_default_set(tmp_path: Path) -> None
     settings = loaded(tmp_path, Flags(shown=shown))
 
     assert set(settings.columns) == set(DEFAULT) - {"read_bytes_per_s"} | {"prio", "swapin_pct"}
-    assert settings.columns.index("prio") == settings.columns.index("user") + 1
-    assert settings.columns[-1] == "command"
+    assert settings.columns[-3:] == ("prio", "swapin_pct", "command")
 
 
 def test_columns_are_known_by_id_and_by_title(tmp_path: Path) -> None:
@@ -292,6 +293,10 @@ def test_a_file_of_somebody_else_is_not_shown_to_the_user_behind_sudo(tmp_path: 
 
     assert "does not belong to the user behind sudo" in str(caught.value)
     assert "password" not in str(caught.value)
+
+
+def test_the_highest_pid_is_the_models() -> None:
+    assert checks.HIGHEST_PID == 1 << PID_BITS
 
 
 TEXTS = st.one_of(
