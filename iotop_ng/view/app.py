@@ -1,0 +1,305 @@
+"""The screen as an application: pages, themes, the session thread, and how it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import PurePath
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from iotop_ng.clock import SystemClock
+from iotop_ng.config import Settings
+from iotop_ng.errors import IotopError, SourceError, UsageError
+from iotop_ng.units import clean
+from iotop_ng.view import picture
+from iotop_ng.view.bindings import EVERYWHERE, bindings, check_keys, with_keys
+from iotop_ng.view.controls import Controls
+from iotop_ng.view.feed import Feed, sentence
+from iotop_ng.view.framediff import FrameDiffMixin
+from iotop_ng.view.messages import (
+    ColumnsChosen,
+    FrameReady,
+    IntervalChanged,
+    NeedsChanged,
+    SessionEnded,
+    SourceFailed,
+    SourceStatus,
+    ThemeChosen,
+)
+from iotop_ng.view.screens.main import MainScreen
+from iotop_ng.view.tape import Tape
+from iotop_ng.view.themes import Themes, default_name, load_themes
+from iotop_ng.view.widgets.ink import Ink
+
+if TYPE_CHECKING:
+    from textual.theme import Theme as TextualTheme
+
+MakeFeed = Callable[["IotopApp"], Feed]
+
+
+class IotopApp(FrameDiffMixin, App[None]):
+    """Owns the widgets' thread; frames come in as messages.
+
+    Args:
+        settings: what was asked for.
+        themes: all themes by name.
+        theme: the one to start with.
+        host: name of the machine.
+        make_feed: makes the session thread's feed; None feeds frames by hand (tests).
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(everywhere=True))
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/main.tcss"]
+    TITLE = "iotop-ng"
+
+    def __init__(
+        self,
+        settings: Settings,
+        themes: Themes,
+        theme: str,
+        host: str,
+        make_feed: MakeFeed | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.themes = themes
+        self.actions = with_keys(settings.keys)
+        self.low_bandwidth = bool(settings.low_bandwidth)
+        self.failure: Exception | None = None
+        """What ended the screen, for the command line to report."""
+        self._make_feed = make_feed
+        self._feed: Feed | None = None
+        self._known_themes: set[str] = set()
+        self.theme_name = ""
+        self.set_theme(theme)
+        self.main = MainScreen(
+            Controls.of(settings),
+            Tape(),
+            host,
+            self.actions,
+            self.make_ink(),
+            has_keybar=settings.help_type != "none",
+        )
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the main screen."""
+        return self.main
+
+    def on_mount(self) -> None:
+        """Paint first, then start to read the kernel."""
+        self.set_keymap(dict(self.settings.keys))
+        self.theme_changed_signal.subscribe(self, self._recolour)
+        if self._make_feed is not None:
+            self._feed = self._make_feed(self)
+            self._feed.need(self.main.controls.needs())
+            self.call_after_refresh(self._feed.start)
+
+    def on_unmount(self) -> None:
+        """Close the source, however the screen ends."""
+        self.stop_feed()
+
+    def stop_feed(self) -> None:
+        """End the session thread; calling it twice is fine."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.stop()
+
+    # -- colours -------------------------------------------------------------------------------
+
+    def set_theme(self, name: str) -> None:
+        """Switch the theme; it is read from its file when it is first used.
+
+        Raises:
+            UsageError: the theme does not exist or its file is wrong.
+        """
+        if name not in self._known_themes:
+            self.register_theme(self.themes[name].textual())
+            self._known_themes.add(name)
+        self.theme_name = name
+        self.theme = name
+
+    def make_ink(self) -> Ink:
+        """Return the present theme's styles."""
+        return Ink(
+            self.themes[self.theme_name],
+            self.get_line_filters(),
+            ascii_only=bool(self.settings.ascii),
+        )
+
+    def _recolour(self, _: TextualTheme) -> None:
+        ink = self.make_ink()
+        for screen in self.screen_stack:
+            if hasattr(screen, "set_ink"):
+                screen.set_ink(ink)
+
+    # -- from the session thread ---------------------------------------------------------------
+
+    def on_frame_ready(self, message: FrameReady) -> None:
+        """Show a frame on whatever page is open."""
+        self.main.add_frame(message.frame)
+        if self.screen is not self.main and hasattr(self.screen, "frame_changed"):
+            self.screen.frame_changed()
+
+    def on_source_status(self, message: SourceStatus) -> None:
+        """Say what is being done."""
+        self.main.set_doing(message.text)
+
+    def on_source_failed(self, message: SourceFailed) -> None:
+        """Say what went wrong."""
+        self.main.set_failure(clean(message.text))
+
+    def on_session_ended(self, message: SessionEnded) -> None:
+        """Leave when the time is over, or when the source that was asked for does not work."""
+        self.failure = message.error
+        if message.error is None or self.settings.source is not None:
+            self.exit()
+
+    def on_needs_changed(self, message: NeedsChanged) -> None:
+        """Attach and detach probes as the screen needs them."""
+        if self._feed is not None:
+            self._feed.need(message.needs)
+
+    def on_interval_changed(self, message: IntervalChanged) -> None:
+        """Measure at another pace."""
+        if self._feed is not None:
+            self._feed.interval_s = message.interval_s
+
+    def on_theme_chosen(self, message: ThemeChosen) -> None:
+        """Use another theme, or say what is wrong with its file."""
+        try:
+            self.set_theme(message.name)
+        except UsageError as error:
+            self.main.say(str(error), is_problem=True)
+
+    def on_columns_chosen(self, message: ColumnsChosen) -> None:
+        """Show other columns."""
+        self.main.choose_columns(message.columns)
+
+    # -- actions -------------------------------------------------------------------------------
+
+    def action_do(self, name: str) -> None:
+        """Do what a key stands for, wherever it was pressed."""
+        getattr(self, f"do_{name}")()
+
+    def do_help(self) -> None:
+        """Open the help page."""
+        from iotop_ng.view.screens.help import HelpScreen  # noqa: PLC0415 - seldom needed
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.actions, self.make_ink()))
+
+    def do_settings(self) -> None:
+        """Open columns and themes."""
+        from iotop_ng.view.screens.settings import SettingsScreen  # noqa: PLC0415 - seldom needed
+
+        if not isinstance(self.screen, SettingsScreen):
+            controls = self.main.controls
+            self.push_screen(SettingsScreen(controls.columns, tuple(self.themes), self.theme_name))
+
+    def do_palette(self) -> None:
+        """Open the command palette."""
+        self.action_command_palette()
+
+    def do_picture(self) -> None:
+        """Save the screen as SVG."""
+        try:
+            path = picture.save(self.export_screenshot(title="iotop-ng"), self.main.tape.frame)
+        except OSError as error:
+            self.main.say(f"no picture: {error.strerror} ({error.filename})", is_problem=True)
+        else:
+            self.main.say(f"saved {path}")
+
+    def do_redraw(self) -> None:
+        """Write every cell again."""
+        self.forget_frame()
+        self.screen.refresh(layout=True)
+
+    def do_suspend(self) -> None:
+        """Stop this process; fg brings it back."""
+        self.action_suspend_process()
+
+    def do_quit(self) -> None:
+        """Leave."""
+        self.exit()
+
+    def get_system_commands(self, _screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Yield every action of the binding table, and every theme."""
+        for action in self.actions:
+            name = action.name
+            if name in EVERYWHERE:
+                run: Callable[[], None] = getattr(self, f"do_{name}")
+            else:
+                run = getattr(self.main.deeds, name)
+            title = f"{action.label}: {action.help}"
+            yield SystemCommand(title, action.shown, run)
+        for theme in self.themes:
+            yield SystemCommand(
+                f"theme: {theme}", "Colours", partial(self.post_message, ThemeChosen(theme))
+            )
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End with one line instead of a traceback; tests still see the exception."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self.failure = error
+        if "debug" in self.features:
+            super()._handle_exception(error)
+        else:
+            self._close_messages_no_wait()
+
+
+def run(settings: Settings) -> int:
+    """Show the live screen until the user leaves; return the exit code.
+
+    Raises:
+        UsageError: unknown theme, key or action, before the terminal is touched.
+        IotopError: the source that was asked for does not work here.
+    """
+    check_keys(settings.keys)
+    themes = load_themes(settings.themes_dir)
+    theme = settings.theme or default_name(os.environ)
+    themes[theme]  # an unknown name ends here
+    app = IotopApp(settings, themes, theme, clean(os.uname().nodename, 64), _live_feed)
+    try:
+        app.run(mouse=settings.mouse and not is_recorded())
+    finally:
+        app.stop_feed()
+    if isinstance(app.failure, IotopError):
+        raise app.failure
+    if app.failure is not None:
+        raise SourceError(sentence(app.failure))
+    return app.return_code or 0
+
+
+def is_recorded() -> bool:
+    """Return whether asciinema records this terminal; a player would turn our mouse mode on."""
+    return os.environ.get("ASCIINEMA_REC") == "1"
+
+
+def _live_feed(app: IotopApp) -> Feed:
+    """Return the session thread: the best source, and /proc after it fails in mid-run."""
+    # Deferred: reading the host's facts is not needed before the first paint.
+    from iotop_ng.sources.choose import BestSource  # noqa: PLC0415
+
+    settings = app.settings
+    makers = [lambda: BestSource(settings.source)]
+    if settings.source is None:
+        makers.append(lambda: BestSource("procfs"))
+    return Feed(
+        tuple(makers),
+        app.post_message,
+        SystemClock(),
+        interval_s=settings.interval_s,
+        history_ticks=settings.history_ticks,
+        count=settings.iterations,
+        duration_s=settings.duration_s,
+    )

@@ -1,0 +1,165 @@
+"""The one table of named actions: key bindings, key bar, help and command palette come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from textual.binding import Binding
+
+from iotop_ng.errors import UsageError
+
+
+class Action(NamedTuple):
+    """One thing that a key does."""
+
+    name: str
+    """The method is `action_<name>`; the name in the `[keys]` table of the configuration."""
+    keys: str
+    """Textual's key names, separated by commas."""
+    shown: str
+    """The keys as people write them."""
+    label: str
+    """One word for the key bar."""
+    help: str
+    """One sentence for help and palette."""
+    group: str
+    rank: int = 0
+    """Place in the key bar, the lowest number stays longest; 0 is not in the bar."""
+
+
+VIEW, MOVE, SORT, SHOW, TIME, OTHER = (
+    "Views",
+    "Move and select",
+    "Sort",
+    "What is shown",
+    "Time",
+    "Other",
+)
+
+ACTIONS: tuple[Action, ...] = (
+    Action("view_processes", "1", "1", "procs", "Processes: who reads and writes", VIEW, 2),
+    Action("view_devices", "3", "3", "devices", "Devices: rates, latency, operations", VIEW, 3),
+    Action(
+        "view_probes",
+        "8",
+        "8",
+        "probes",
+        "Probes: hits and cost of each kernel program, map fill (counts only while open)",
+        VIEW,
+        4,
+    ),
+    Action("next_view", "tab", "Tab", "next view", "The next view", VIEW),
+    Action(
+        "details",
+        "enter",
+        "Enter",
+        "details",
+        "Details of the row; again: over the whole screen; latency of fsync is probed meanwhile",
+        VIEW,
+        5,
+    ),
+    Action("graph", "g", "g", "graph", "Graph page of the row; ← → choose what is drawn", VIEW, 9),
+    Action("back", "escape", "Esc", "back", "Close what is open, else clear the filter", VIEW),
+    Action("up", "up,k", "↑ k", "up", "One row up", MOVE),
+    Action("down", "down,j", "↓ j", "down", "One row down", MOVE),
+    Action("page_up", "pageup", "PgUp", "page up", "One page up", MOVE),
+    Action("page_down", "pagedown", "PgDn", "page down", "One page down", MOVE),
+    Action("first", "home", "Home", "first", "To the first row", MOVE),
+    Action("last", "end", "End", "last", "To the last row", MOVE),
+    Action("tag", "space", "Space", "tag", "Tag the row; y copies all tagged rows", MOVE),
+    Action("follow", "F", "F", "follow", "Keep the cursor on this process as rows move", MOVE, 14),
+    Action("sort_next", "right,f6", "→ F6", "sort", "Sort by the next column", SORT, 10),
+    Action("sort_previous", "left", "←", "sort", "Sort by the column before", SORT),
+    Action("reverse", "I", "I", "reverse", "Reverse the order", SORT),
+    Action("sort_write", "w", "w", "write", "Sort by bytes written", SORT, 11),
+    Action("sort_read", "r", "r", "read", "Sort by bytes read", SORT, 12),
+    Action("sort_latency", "l", "l", "latency", "Sort by 99th percentile of latency", SORT, 13),
+    Action(
+        "filter",
+        "slash,f4",
+        "/ F4",
+        "filter",
+        "Filter: regular expression, key:value, write>5M; a space means and",
+        SHOW,
+        6,
+    ),
+    Action("match_next", "n", "n", "next", "The next row that matches the last filter", SHOW),
+    Action("match_previous", "N", "N", "previous", "The row before that matches it", SHOW),
+    Action("only_active", "o", "o", "active", "Only rows with I/O in this interval", SHOW, 15),
+    Action("mode", "a", "a", "mode", "Rate, accumulated since the start, average", SHOW, 16),
+    Action("threads", "p", "p", "threads", "Processes or threads", SHOW, 17),
+    Action("tree", "T,f5", "T F5", "tree", "Processes below their parents", SHOW, 18),
+    Action("full_command", "c", "c", "command", "Whole command line or name only", SHOW),
+    Action("pause", "z,P", "z P", "pause", "Stop the screen; measuring goes on", TIME, 7),
+    Action("step_back", "left_square_bracket", "[", "back", "Paused: one interval back", TIME),
+    Action("step_on", "right_square_bracket", "]", "on", "Paused: one interval on", TIME),
+    Action("slower", "plus", "+", "slower", "A longer interval", TIME),
+    Action("faster", "minus", "-", "faster", "A shorter interval", TIME),
+    Action("settings", "f2", "F2", "settings", "Columns and theme", OTHER, 19),
+    Action("picture", "s", "s", "picture", "Save a picture of the screen (SVG)", OTHER),
+    Action("copy", "y", "y", "copy", "Copy the row, or the tagged rows, to the clipboard", OTHER),
+    Action("palette", "colon,ctrl+p", ": ^P", "palette", "Every action by its name", OTHER, 20),
+    Action("redraw", "ctrl+l", "^L", "redraw", "Draw the whole screen again", OTHER),
+    Action("suspend", "ctrl+z", "^Z", "suspend", "Back to the shell, fg returns", OTHER),
+    Action("help", "question_mark,h,f1", "? h F1", "help", "Keys and columns explained", OTHER, 1),
+    Action("quit", "q,f10,ctrl+c", "q F10 ^C", "quit", "Leave", OTHER, 8),
+)
+
+LATER = {
+    "2": "cgroups",
+    "4": "files",
+    "5": "latency",
+    "6": "events",
+    "7": "policies",
+}
+"""Views that have a number and no code: pressing it says so."""
+
+BY_NAME: Mapping[str, Action] = {action.name: action for action in ACTIONS}
+EVERYWHERE = frozenset({"settings", "picture", "palette", "redraw", "suspend", "help", "quit"})
+"""Actions of the application; the others belong to the main screen."""
+
+
+def bindings(*, everywhere: bool) -> Iterator[Binding]:
+    """Yield the bindings of the application, or those of the main screen.
+
+    The id of each is the action's name, for `App.set_keymap`.
+    """
+    for action in ACTIONS:
+        if (action.name in EVERYWHERE) is everywhere:
+            yield Binding(
+                action.keys, f"do('{action.name}')", action.label, show=False, id=action.name
+            )
+    if everywhere:
+        # A text field takes Ctrl+C for copying; here it always leaves.
+        yield Binding("ctrl+c", "do('quit')", "quit", show=False, priority=True)
+    else:
+        for key, view in LATER.items():
+            yield Binding(key, f"not_here('{key}', '{view}')", view, show=False)
+
+
+def with_keys(keys: Mapping[str, str]) -> tuple[Action, ...]:
+    """Return the actions with the user's keys in place of ours, for help and key bar."""
+    return tuple(
+        action._replace(keys=keys[action.name], shown=keys[action.name].replace(",", " "))
+        if action.name in keys
+        else action
+        for action in ACTIONS
+    )
+
+
+def check_keys(keys: Mapping[str, str]) -> None:
+    """Check the `[keys]` table of the configuration.
+
+    Raises:
+        UsageError: an unknown action, or one key for two actions.
+    """
+    taken: dict[str, str] = {}
+    for name in keys:
+        if name not in BY_NAME:
+            raise UsageError(f"keys: no action is called {name!r}; see the help page (?)")
+    for action in with_keys(keys):
+        for key in action.keys.split(","):
+            other = taken.setdefault(key.strip(), action.name)
+            if other != action.name:
+                raise UsageError(f"keys: {key.strip()!r} is set for both {other} and {action.name}")

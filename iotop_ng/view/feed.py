@@ -1,0 +1,143 @@
+"""The session thread: opens the source, steps, posts frames; owns everything that reads the kernel.
+
+The screen is painted before this thread opens anything, so a slow start (probes that are compiled)
+never keeps anybody waiting, and a source that fails is a line on the screen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from textual.message import Message
+
+from iotop_ng.clock import Clock
+from iotop_ng.errors import IotopError, SourceError
+from iotop_ng.ports import Source
+from iotop_ng.sample import Need
+from iotop_ng.session import Session
+from iotop_ng.view.messages import FrameReady, SessionEnded, SourceFailed, SourceStatus
+
+JOIN_S = 3.0
+"""How long leaving waits for the source to be closed; detaching probes takes up to a second."""
+
+
+OPENING = "loading probes; the first start on a kernel compiles them and takes seconds ..."
+MakeSource = Callable[[], Source]
+
+
+class Feed:
+    """One thread with one session.
+
+    Args:
+        makers: of sources that are not open; a later one takes over when an earlier one fails, at
+            the start or in mid-run.
+        post: takes messages from any thread (`App.post_message`).
+        clock: for the session.
+        interval_s: between frames.
+        history_ticks: of the session.
+        count: frames after the first reading, None for no end.
+        duration_s: as for `Session.frames`.
+    """
+
+    def __init__(
+        self,
+        makers: tuple[MakeSource, ...],
+        post: Callable[[Message], object],
+        clock: Clock,
+        *,
+        interval_s: float,
+        history_ticks: int,
+        count: int | None = None,
+        duration_s: float | None = None,
+    ) -> None:
+        self._makers = makers
+        self._post = post
+        self._clock = clock
+        self._interval_s = interval_s
+        self._history_ticks = history_ticks
+        self._count = count
+        self._duration_s = duration_s
+        self._needs: frozenset[Need] = frozenset()
+        self._session: Session | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="session", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """Ask the thread to end and wait for it; return whether the source was closed in time."""
+        self._stopping.set()
+        session = self._session
+        if session is not None:
+            session.request_stop()
+        if self._thread.ident is not None:
+            self._thread.join(JOIN_S)
+        return not self._thread.is_alive()
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between frames."""
+        return self._interval_s
+
+    @interval_s.setter
+    def interval_s(self, value: float) -> None:
+        self._interval_s = value
+        if self._session is not None:
+            self._session.interval_s = value
+            self._session.wake()
+
+    def need(self, needs: frozenset[Need]) -> None:
+        """Say what the screen shows now, so that probes are attached only for that."""
+        self._needs = needs
+        if self._session is not None:
+            self._session.needs = needs
+
+    # -- in the thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: Exception | None = None
+        for number, make in enumerate(self._makers):
+            is_last = number == len(self._makers) - 1
+            try:
+                self._serve(make)
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the screen must say it
+                error = problem
+                self._post(SourceFailed(sentence(problem), is_final=is_last))
+            else:
+                error = None
+                break
+            if self._stopping.is_set():
+                break
+        self._post(SessionEnded(error))
+
+    def _serve(self, make: MakeSource) -> None:
+        source = make()
+        self._post(SourceStatus(OPENING))
+        session = Session(source, self._clock, self._interval_s, self._history_ticks)
+        try:
+            session.needs = self._needs
+            self._session = session
+            session.open()
+            self._post(SourceStatus(""))
+            if self._stopping.is_set():
+                return
+            for frame in session.frames(self._count, self._duration_s):
+                self._post(FrameReady(frame))
+                if self._stopping.is_set():
+                    break
+        finally:
+            self._session = None
+            session.close()
+
+
+def sentence(error: Exception) -> str:
+    """Return an error as one line for a person."""
+    if isinstance(error, SourceError) and error.remedy:
+        return f"{error}: {error.remedy}"
+    if isinstance(error, IotopError):
+        return str(error)
+    first_line = (str(error).splitlines() or [""])[0]
+    return f"iotop-ng failed: {type(error).__name__} {first_line}".rstrip()

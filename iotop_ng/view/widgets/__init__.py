@@ -1,0 +1,1 @@
+"""Thin widgets: they are handed frames and lines, and draw them."""

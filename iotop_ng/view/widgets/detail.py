@@ -1,0 +1,202 @@
+"""Everything known about one row: plots, threads, cgroup, command line, every column."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rich.cells import cell_len
+
+from iotop_ng import units
+from iotop_ng.model.fields import COLUMNS, Column, Mode, text
+from iotop_ng.model.frame import Frame, Row
+from iotop_ng.view.renderables.braille import ascii_lines, braille_lines
+from iotop_ng.view.renderables.spark import by_tick
+from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
+
+PLOT_HEIGHT = 5
+TALL_PLOT_HEIGHT = 9
+"""Where the pane has more than TALL_PANE lines."""
+TALL_PANE = 24
+PLOT_MIN_WIDTH = 24
+COLUMN_CELL = 62
+"""Title, value and source of a column."""
+THREADS_SHOWN = 8
+WRAPPED_LINES = 6
+
+
+class Manner(NamedTuple):
+    """How a pane is drawn."""
+
+    ink: Ink
+    width: int
+    height: int
+    mode: Mode
+    si: bool
+
+
+class Series(NamedTuple):
+    """One plot of a row's history."""
+
+    label: str
+    role: str
+    values: list[float | None]
+    now: str
+    peak: str
+
+
+def series(row: Row, frame: Frame, *, si: bool) -> tuple[Series, ...]:
+    """Return written and read bytes per second and the 99th percentile of latency over time."""
+    ticks = max(frame.history_ticks, 2)
+    born = max(row.first_tick, 1)
+    write = by_tick(((p.tick, p.write_bytes_per_s) for p in row.history), frame.tick, ticks, born)
+    read = by_tick(((p.tick, p.read_bytes_per_s) for p in row.history), frame.tick, ticks, born)
+    slow = by_tick(
+        ((p.tick, p.latency_p99_us) for p in row.history if p.latency_p99_us is not None),
+        frame.tick,
+        ticks,
+        born,
+    )
+    return (
+        Series(
+            "write",
+            "write",
+            write,
+            units.human(row.write_bytes_per_s, si=si) + "/s",
+            units.human(_peak(write), si=si) + "/s",
+        ),
+        Series(
+            "read",
+            "read",
+            read,
+            units.human(row.read_bytes_per_s, si=si) + "/s",
+            units.human(_peak(read), si=si) + "/s",
+        ),
+        Series(
+            "latency p99",
+            "latency",
+            slow,
+            units.duration(row.latency_p99_us),
+            units.duration(_peak(slow)),
+        ),
+    )
+
+
+def detail_lines(row: Row, frame: Frame, manner: Manner) -> list[Line]:
+    """Return the whole pane, top to bottom; what matters most comes first."""
+    ink, width, height, _, si = manner
+    lines: list[Line] = [_title(row, ink, width)]
+    plot_height = TALL_PLOT_HEIGHT if height > TALL_PANE else PLOT_HEIGHT
+    lines += plots(series(row, frame, si=si), ink, width, plot_height)
+    lines += _facts(row, ink, width)
+    lines += _threads(row, frame, width, si=si)
+    lines += _columns(row, frame.mono_ns, manner)
+    return lines
+
+
+def _title(row: Row, ink: Ink, width: int) -> Line:
+    name = f"{row.pid}" if row.tid is None else f"{row.pid} thread {row.tid}"
+    gone = "  ended" if row.exited else ""
+    rule = ink.glyphs.rule
+    hint = f" Enter larger  Esc close {rule * 2}"
+    head = ink.safe(f"{rule * 2} {name} {row.comm}{gone} ")
+    room = max(width - len(hint), 8)
+    taken = min(cell_len(head), room)
+    return [
+        (fit(head, taken, ink.glyphs.cut), "title"),
+        (rule * (room - taken), "rule"),
+        (hint, "muted"),
+    ]
+
+
+def plots(all_series: tuple[Series, ...], ink: Ink, width: int, height: int) -> list[Line]:
+    """Return the plots beside each other, as many as are at least PLOT_MIN_WIDTH wide."""
+    count = min(len(all_series), max(width // PLOT_MIN_WIDTH, 1))
+    each = (width - 1) // count - 1
+    draw = ascii_lines if ink.is_ascii else braille_lines
+    heads: list[Run] = []
+    bodies: list[list[Run]] = [[] for _ in range(height)]
+    for one in all_series[:count]:
+        head = f"{one.label} {one.now}  peak {one.peak}"
+        heads += [(" ", ""), (fit(ink.safe(head), each, ink.glyphs.cut), one.role)]
+        for body, drawn in zip(
+            bodies, draw([one.values[-_points(each, ink) :]], each, height), strict=True
+        ):
+            body.append((" ", ""))
+            body.extend((run, one.role if number else "axis") for run, number in drawn)
+    return [heads, *bodies]
+
+
+def _points(width: int, ink: Ink) -> int:
+    return width if ink.is_ascii else width * 2
+
+
+def _facts(row: Row, ink: Ink, width: int) -> list[Line]:
+    facts = [
+        ("command", row.command or f"[{row.comm}]"),
+        ("cgroup", row.cgroup or "-"),
+        ("user", f"{row.user} ({row.uid})   parent {row.ppid}   priority {row.prio or '-'}"),
+    ]
+    if row.submits_for:
+        facts.insert(0, ("submits for", row.submits_for))
+    lines: list[Line] = []
+    for name, value in facts:
+        room = max(width - 13, 8)
+        safe = ink.safe(value)
+        parts = [safe[i : i + room] for i in range(0, len(safe), room)][:WRAPPED_LINES] or [""]
+        for index, part in enumerate(parts):
+            lines.append([(f" {name if index == 0 else '':<11} ", "muted"), (part, "")])
+    return lines
+
+
+def _threads(row: Row, frame: Frame, width: int, *, si: bool) -> list[Line]:
+    """Return the busiest threads; tid 0 is what ended threads did."""
+    threads = [thread for thread in frame.threads if thread.key == row.key]
+    if not threads or row.tid is not None:
+        return []
+    threads.sort(key=lambda t: (-(t.write_bytes_per_s or 0) - (t.read_bytes_per_s or 0), t.tid))
+    lines: list[Line] = [
+        [(fit(f" {len(threads)} threads     write/s   read/s   iops    p99", width), "header")]
+    ]
+    for thread in threads[:THREADS_SHOWN]:
+        numbers = (
+            units.human(thread.write_bytes_per_s, si=si),
+            units.human(thread.read_bytes_per_s, si=si),
+            units.count(thread.disk_iops),
+            units.duration(thread.latency_p99_us),
+        )
+        name = "ended" if thread.tid == 0 else str(thread.tid)
+        shown = f" {name:>7}      {numbers[0]:>8} {numbers[1]:>8} {numbers[2]:>6} {numbers[3]:>6}  "
+        lines.append([(shown, ""), (thread.comm, "title")])
+    if len(threads) > THREADS_SHOWN:
+        lines.append([(f"   + {len(threads) - THREADS_SHOWN} more (p shows all)", "muted")])
+    return lines
+
+
+def _columns(row: Row, now_ns: int, manner: Manner) -> list[Line]:
+    """Return every column with its value and where it comes from, in one to three blocks."""
+    numbers = [column for column in COLUMNS if column.is_number and column.id != "history"]
+    blocks = max(manner.width // COLUMN_CELL, 1)
+    each = manner.width // blocks
+    height = -(-len(numbers) // blocks)
+    head = f" all columns ({manner.mode.value}): - is not measured here"
+    lines: list[Line] = [[(fit(head, manner.width), "header")]]
+    for y in range(height):
+        runs: list[Run] = []
+        for column in numbers[y::height]:
+            shown = text(column, row, manner.mode, si=manner.si, now_ns=now_ns)
+            runs += _column(column, shown, manner.ink, each)
+        lines.append(runs)
+    return lines
+
+
+def _column(column: Column, shown: str, ink: Ink, width: int) -> list[Run]:
+    source = max(width - 24, 0)
+    return [
+        (f" {fit(column.title, 12)}", "muted"),
+        (f"{shown:>9} ", "muted" if shown == "-" else ""),
+        (fit(ink.safe(column.source), source, ink.glyphs.cut), "muted"),
+    ]
+
+
+def _peak(values: list[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
