@@ -342,5 +342,4 @@ def first_frame(source: str = "bcc") -> Frame:
         )
         for pid in range(1, 12)
     )
-    whole = frame(0, rows=rows, devices=(), source=source)
-    return whole
+    return frame(0, rows=rows, devices=(), source=source)
