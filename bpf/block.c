@@ -78,13 +78,13 @@ static inline u32 op_of(u32 flags)
 	return OP_OTHER;
 }
 
-static inline u32 dev_of_bio(u64 bio)
+static inline u32 dev_of_bio(u64 bio, struct window *copy)
 {
 	u32 dev = 0;
 #ifdef O_bio_bi_bdev
 	u64 bdev = 0;
 
-	RD(bdev, bio, O_bio_bi_bdev);
+	PICK(bdev, *copy, bio, O_bio_bi_bdev);
 	RD(dev, bdev, O_block_device_bd_dev);
 #else
 	/* 4.14 to 5.11: the disk and a partition number. */
@@ -106,12 +106,12 @@ static inline u32 dev_of_bio(u64 bio)
  * whoever submits. One writeback bio carries one inode, so the first page
  * is enough.
  */
-static inline u64 page_owner(u64 bio)
+static inline u64 page_owner(u64 bio, struct window *copy)
 {
 	u64 vec = 0, page = 0, head = 0, mapping = 0, host = 0, *key;
 	u16 mode = 0;
 
-	RD(vec, bio, O_bio_bi_io_vec);
+	PICK(vec, *copy, bio, O_bio_bi_io_vec);
 	if (!vec)
 		return 0;
 	RD(page, vec, O_bio_vec_bv_page);
@@ -138,7 +138,7 @@ static inline u64 page_owner(u64 bio)
 #if defined(O_bio_bi_bdev) && defined(O_block_device_bd_holder)
 		u64 bdev = 0, holder = 0;
 
-		RD(bdev, bio, O_bio_bi_bdev);
+		PICK(bdev, *copy, bio, O_bio_bi_bdev);
 		RD(holder, bdev, O_block_device_bd_holder);
 		if (holder)
 			return 0;
@@ -165,14 +165,14 @@ static inline void count_behalf(u64 submitter, u64 owner, u64 bytes)
 	ADD(*sum, bytes);
 }
 
-static inline int below_stack(u64 bio)
+static inline int below_stack(u64 bio, struct window *copy)
 {
 	int zero = 0;
 	u32 dev, *any = has_stack.lookup(&zero);
 
 	if (!any || !*any)
 		return 0;
-	dev = dev_of_bio(bio);
+	dev = dev_of_bio(bio, copy);
 	return under_stack.lookup(&dev) != 0;
 }
 
@@ -182,16 +182,18 @@ int on_bio(struct bpf_raw_tracepoint_args *ctx)
 	u32 flags = 0, size = 0, op;
 	struct self_cache *me;
 	struct owner_row *row;
+	struct window copy;
 
-	RD(size, bio, O_bio_bi_iter_bi_size);
-	if (!size || below_stack(bio))
+	COPY(copy, bio);
+	PICK(size, copy, bio, O_bio_bi_iter_bi_size);
+	if (!size || below_stack(bio, &copy))
 		return 0;
 	me = current_self();
 	if (!me)
 		return 0;
-	RD(flags, bio, O_bio_bi_opf);
+	PICK(flags, copy, bio, O_bio_bi_opf);
 	op = op_of(flags);
-	owner = op == OP_WRITE ? page_owner(bio) : 0;
+	owner = op == OP_WRITE ? page_owner(bio, &copy) : 0;
 	if (!owner)
 		owner = me->key;
 	row = owner_row(owner);
@@ -213,13 +215,13 @@ int on_bio(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-static inline u32 dev_of_request(u64 rq)
+static inline u32 dev_of_request(u64 rq, struct window *copy)
 {
 	u64 part = 0, disk = 0;
 	u32 dev = 0;
 
 #ifdef O_block_device_bd_dev
-	RD(part, rq, O_request_part);
+	PICK(part, *copy, rq, O_request_part);
 	if (part)
 		RD(dev, part, O_block_device_bd_dev);
 	if (dev)
@@ -227,9 +229,9 @@ static inline u32 dev_of_request(u64 rq)
 #endif
 	/* A flush has no partition, and before 5.11 that was an hd_struct. */
 #ifdef O_request_rq_disk
-	RD(disk, rq, O_request_rq_disk);
+	PICK(disk, *copy, rq, O_request_rq_disk);
 #else
-	RD(disk, rq, O_request_q);
+	PICK(disk, *copy, rq, O_request_q);
 	RD(disk, disk, O_request_queue_disk);
 #endif
 	if (disk) {
@@ -243,22 +245,27 @@ static inline u32 dev_of_request(u64 rq)
 }
 
 /* Fill `f` for the I/O that request `rq` carries now. */
-static inline void begin(struct flight *f, u64 rq, u64 alloc_ns, u64 now)
+static inline void begin(struct flight *f, u64 rq, struct window *copy,
+			 u64 alloc_ns, u64 now)
 {
-	u64 bio = 0;
+	u64 bio = 0, owner = 0;
 	u32 flags = 0;
 	struct self_cache *me = current_self();
 
-	RD(flags, rq, O_request_cmd_flags);
-	RD(bio, rq, O_request_bio);
+	PICK(flags, *copy, rq, O_request_cmd_flags);
+	PICK(bio, *copy, rq, O_request_bio);
 	f->alloc_ns = alloc_ns;
 	f->insert_ns = now;
 	f->issue_ns = 0;
-	f->dev = dev_of_request(rq);
+	f->dev = dev_of_request(rq, copy);
 	f->op = op_of(flags);
-	f->owner = f->op == OP_WRITE && bio ? page_owner(bio) : 0;
-	if (!f->owner && me)
-		f->owner = me->key;
+	if (f->op == OP_WRITE && bio) {
+		COPY(*copy, bio);
+		owner = page_owner(bio, copy);
+	}
+	if (!owner && me)
+		owner = me->key;
+	f->owner = owner;
 }
 
 static inline struct flight *flight_of(u64 rq)
@@ -278,14 +285,16 @@ int on_insert(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 rq = ctx->args[RQ_ARG], alloc_ns = 0;
 	struct flight *f = flight_of(rq);
+	struct window copy;
 
 	if (!f)
 		return 0;
-	RD(alloc_ns, rq, O_request_start_time_ns);
+	COPY(copy, rq);
+	PICK(alloc_ns, copy, rq, O_request_start_time_ns);
 	/* Inserted again after a requeue: owner and first time stay. */
 	if (f->insert_ns && f->alloc_ns == alloc_ns && alloc_ns)
 		return 0;
-	begin(f, rq, alloc_ns, bpf_ktime_get_ns());
+	begin(f, rq, &copy, alloc_ns, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -311,12 +320,14 @@ int on_issue(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 rq = ctx->args[RQ_ARG], alloc_ns = 0, now = bpf_ktime_get_ns();
 	struct flight *f = flight_of(rq);
+	struct window copy;
 
 	if (!f)
 		return 0;
-	RD(alloc_ns, rq, O_request_start_time_ns);
+	COPY(copy, rq);
+	PICK(alloc_ns, copy, rq, O_request_start_time_ns);
 	if (!f->insert_ns || f->alloc_ns != alloc_ns) {
-		begin(f, rq, alloc_ns, now);
+		begin(f, rq, &copy, alloc_ns, now);
 	} else if (f->issue_ns) {
 		/* The device's queue was full: issued a second time. */
 		struct device_row *row = device_row(f->dev, f->op);

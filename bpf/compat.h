@@ -28,6 +28,25 @@
 #define RD(to, from, offset) \
 	probe_kernel(&(to), sizeof(to), (void *)((u64)(from) + (offset)))
 
+/*
+ * Several members of one object: copy its beginning once, then pick. A copy
+ * of 128 bytes costs as much as one of 8, and each saves about 15 ns.
+ */
+#define WINDOW 128
+struct window {
+	char at[WINDOW];
+};
+#define COPY(window, from) \
+	probe_kernel((window).at, WINDOW, (void *)(u64)(from))
+#define PICK(to, window, from, offset)                                      \
+	do {                                                                \
+		if ((offset) + sizeof(to) <= WINDOW)                        \
+			__builtin_memcpy(&(to), (window).at + (offset),     \
+					 sizeof(to));                       \
+		else                                                        \
+			RD(to, from, offset);                               \
+	} while (0)
+
 #define PF_KTHREAD 0x00200000
 #define PID_BITS 22
 
