@@ -8,7 +8,7 @@ TALLY := .venv/tally
 .DEFAULT_GOAL := help
 # Tests that load BPF or boot kernels do not share the machine with each other.
 .NOTPARALLEL:
-.PHONY: help run test test-unit test-kernel test-guest check bench clean
+.PHONY: help run test test-unit test-kernel test-guest check lint format types layers bench clean
 
 help:
 	@echo "make run [ARGS='…']    the live screen (through sudo where that is needed)"
@@ -46,12 +46,24 @@ test-guest:
 	@IOTOP_NG_TALLY=$(TALLY) timeout --foreground 600 \
 		$(PY) -m pytest -q -p no:randomly -m guest $(ARGS) || [ $$? -eq 5 ]
 
-check:
-	@sh .ci/install test
+check: lint format types layers
+
+lint format types layers: .venv/dev.stamp
+
+lint:
 	$(PY) -m ruff check .
+
+format:
 	$(PY) -m ruff format --check .
+
+types:
 	$(PY) -m mypy
-	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+
+layers:
+	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint(["--no-logo"])'
+
+.venv/dev.stamp: pyproject.toml
+	@sh .ci/install test
 
 bench:
 	@sh .ci/install bench
