@@ -250,7 +250,9 @@ class Roster:
             state.process = self._ended_process(key, row, state, measured)
             state.changed_ns = now_ns
         for key, state in before.items():
-            if key not in self._states and key not in self._ended and state.process is not None:
+            if key in self._states or key in self._ended or state.process is None:
+                continue
+            if _did_io(state.process.totals):
                 self._ended[key] = state
                 state.process = _as_exited(state.process)
                 state.changed_ns = now_ns
@@ -299,6 +301,10 @@ class Roster:
             del self._ended[key]
         self.expired = tuple(expired)
         return out
+
+
+def _did_io(totals: Totals) -> bool:
+    return any((totals.read_bytes, totals.write_bytes, totals.disk_ios, totals.submitted_bytes))
 
 
 def _as_exited(process: Process) -> Process:
