@@ -7,8 +7,9 @@ missing and the one command that mends it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import NamedTuple
+
+import msgspec
 
 from iotop_ng.errors import IotopError, NotPermittedError, SourceError, UsageError
 from iotop_ng.ports import Source
@@ -38,6 +39,9 @@ class Obstacle(NamedTuple):
     is_permission: bool = False
 
 
+Progress = Callable[[str], None]
+
+
 class Choice(NamedTuple):
     """What was decided."""
 
@@ -65,8 +69,13 @@ def limits(facts: Facts) -> tuple[Obstacle, ...]:
     return (Obstacle(f"{what}tracefs is not mounted", MOUNT_TRACEFS),)
 
 
-def choose(facts: Facts, forced: str | None = None) -> Choice:
+def choose(facts: Facts, forced: str | None = None, on_progress: Progress | None = None) -> Choice:
     """Return the best source that these facts allow, or the forced one. Pure, opens nothing.
+
+    Args:
+        facts: what the host has.
+        forced: one of SOURCES, None for the best.
+        on_progress: is told in a few words what takes long while the source opens.
 
     Raises:
         UsageError: for a source that does not exist.
@@ -79,7 +88,7 @@ def choose(facts: Facts, forced: str | None = None) -> Choice:
         return _procfs(facts, ())
     found = obstacles(facts)
     if not found:
-        return _bcc(facts)
+        return _bcc(facts, on_progress)
     if forced == "bcc":
         raise as_error(found[0])
     return _procfs(facts, found)
@@ -104,10 +113,20 @@ class BestSource:
     So a screen can be up before anything was looked at. See `Source` for the protocol.
     """
 
-    def __init__(self, forced: str | None = None, facts: Facts | None = None) -> None:
+    def __init__(
+        self,
+        forced: str | None = None,
+        on_progress: Progress | None = None,
+        *,
+        look: Callable[[], Facts] = gather,
+        decide: Callable[[Facts, str | None, Progress | None], Choice] = choose,
+    ) -> None:
         self._forced = forced
-        self._facts = facts
+        self._on_progress = on_progress
+        self._look = look
+        self._decide = decide
         self._source: Source | None = None
+        self._notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -122,23 +141,28 @@ class BestSource:
         """
         if self._source is not None:
             return
-        facts = self._facts or gather()
-        source = choose(facts, self._forced).source
+        facts = self._look()
+        choice = self._decide(facts, self._forced, self._on_progress)
         try:
-            source.open()
+            choice.source.open()
         except IotopError as error:
-            source.close()
-            if self._forced is not None or source.name == "procfs":
+            choice.source.close()
+            if self._forced is not None or choice.source.name == "procfs":
                 raise
-            source = step_down(facts, error).source
-            source.open()
-        self._source = source
+            choice = step_down(facts, error)
+            choice.source.open()
+        self._source = choice.source
+        # The procfs source says them itself: it knows more of them while it runs.
+        self._notes = () if choice.source.name == "procfs" else choice.notes
 
     def read(self, needs: frozenset[Need]) -> Sample:
         """Read the source that was found."""
         if self._source is None:
             raise SourceError("the source is not open")
-        return self._source.read(needs)
+        sample = self._source.read(needs)
+        if self._notes:
+            return msgspec.structs.replace(sample, notes=(*self._notes, *sample.notes))
+        return sample
 
     def close(self) -> None:
         """Close the source that was found."""
@@ -147,26 +171,24 @@ class BestSource:
             self._source = None
 
 
-def open_source(forced: str | None = None) -> Source:
+def open_source(forced: str | None = None, on_progress: Progress | None = None) -> Source:
     """Return the best source that works here, opened.
 
     Raises:
         IotopError: when the forced source does not work, or none does.
     """
-    source = BestSource(forced)
+    source = BestSource(forced, on_progress)
     source.open()
     return source
 
 
-def _bcc(facts: Facts) -> Choice:
+def _bcc(facts: Facts, on_progress: Progress | None) -> Choice:
     # Deferred: only a host that can run BPF pays for the import.
-    try:
-        source: Source = import_module("iotop_ng.sources.bcc").BccSource(facts)
-    except ModuleNotFoundError as error:
-        return step_down(facts, SourceError(f"this installation lacks {error.name}"))
+    from iotop_ng.sources.bcc import BccSource  # noqa: PLC0415
+
     found = limits(facts)
     return Choice(
-        source,
+        BccSource(on_progress=on_progress),
         tuple(_sentence(limit) for limit in found),
         tuple(limit.remedy for limit in found if limit.remedy),
     )

@@ -153,7 +153,7 @@ def trial_bpf() -> str:
     # r0 = 0; exit
     code = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
     try:
-        os.close(bpf_syscall.map_create(_MAP_LRU_HASH, 4, 8, 16, 0, "trial"))
+        os.close(bpf_syscall.map_create("trial", _MAP_LRU_HASH, (4, 8, 16), 0))
         os.close(bpf_syscall.prog_load(bpf_syscall.PROG_RAW_TRACEPOINT, code, "trial"))
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, str(error.errno))
