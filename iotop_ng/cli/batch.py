@@ -100,10 +100,7 @@ def remarks(frame: Frame, settings: Settings) -> tuple[str, ...]:
     has_delays = any(row.totals.io_delay_ns is not None for row in frame.rows)
     if has_delays or settings.format != "text" or settings.compat != "c" or not frame.rows:
         return frame.notes
-    off = (
-        "SWAPIN and IO are not measured and printed as 0.00: delay accounting is off;"
-        " sysctl -w kernel.task_delayacct=1 turns it on"
-    )
+    off = "SWAPIN and IO are printed as 0.00: without delay accounting they are not measured"
     return (*frame.notes, off)
 
 
