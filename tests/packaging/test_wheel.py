@@ -21,10 +21,13 @@ NO_REGISTRY = ("NewConnectionError", "Temporary failure in name resolution", "un
 def run(
     command: Sequence[str | Path], cwd: Path, *, expect: tuple[int, ...] = (0,)
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command without the test run's Python settings; stdin is closed."""
+    """Run a command as a new user would: no Python settings, no configuration, no cache."""
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "COV_", "IOTOP_NG_"))
     }
+    environment |= {"XDG_CONFIG_HOME": str(cwd / "none"), "IOTOP_NG_CACHE_DIR": str(cwd / "cache")}
     done = subprocess.run(
         command,
         cwd=cwd,
