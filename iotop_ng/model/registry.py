@@ -308,7 +308,7 @@ COLUMNS: tuple[Column, ...] = (
         "of cgroup v1.",
     ),
     name_column("ppid", "PPID", 7, priority=40, source=TASK, note="The parent's id.", unit="id"),
-    name_column("uid", "UID", 6, priority=41, source=TASK, note="Effective user id.", unit="id"),
+    name_column("uid", "UID", 10, priority=41, source=TASK, note="Effective user id.", unit="id"),
     Column(
         id="exited",
         title="STATE",
