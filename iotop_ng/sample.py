@@ -108,7 +108,7 @@ class Process(msgspec.Struct, frozen=True, gc=False):
     """Command line, cleaned, cut at 4096 characters; "" for kernel threads."""
     cgroup: str | None
     prio: str | None
-    """I/O priority as iotop shows it: "be/4", "rt/0", "idle"; None when not read."""
+    """I/O priority as iotop shows it: "be/4", "rt/0", "id/7"; None when not read."""
     is_kthread: bool
     is_exited: bool
     totals: Totals
