@@ -10,7 +10,6 @@ from iotop_ng.sources.kept_file import KeptFile, read_small
 from iotop_ng.units import clean
 
 _SECTOR = 512  # diskstats always counts in these, whatever the device's block size
-_LOOP_MAJOR = 7
 _NAME_LIMIT = 64
 
 
@@ -113,7 +112,7 @@ class Devices:
             return None
         if (directory / "partition").exists():
             return None
-        return _Known(is_stacked=int(major) == _LOOP_MAJOR or _is_stacked(directory))
+        return _Known(is_stacked=_is_stacked(directory))
 
     def _directory(self, major: int, minor: int) -> Path:
         return self._sys_block / f"{major}:{minor}"
