@@ -21,6 +21,7 @@ from iotop_ng.units import clean
 
 _SCHEMA = 1
 _WIDTH = 100
+_INDENT = " " * 9
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -85,11 +86,10 @@ def as_text(report: Report) -> str:
     width = max(len(check.title) for check in report.checks)
     for check in report.checks:
         lines.append(f"{check.state:<8} {check.title:<{width}}  {check.evidence}")
-        indent = " " * (width + 11)
         if check.lost:
-            lines.append(f"{indent}lost: {check.lost}")
+            lines.append(f"{_INDENT}lost: {check.lost}")
         if check.remedy:
-            lines.append(f"{indent}mend: {check.remedy}")
+            lines.append(f"{_INDENT}mend: {check.remedy}")
     lines += ["", f"source: {report.source}"]
     lines += _section("kernel programs", report.programs)
     lines += _section("not counted on this kernel", report.gaps)
@@ -101,7 +101,7 @@ def _wrap(line: str) -> str:
     """Break a long line, its continuation below the text it belongs to."""
     if len(line) <= _WIDTH:
         return line
-    indent = len(line) - len(line.lstrip()) + 6 if line.startswith(" ") else 9
+    indent = len(_INDENT) + (6 if line.startswith(" ") else 0)
     return textwrap.fill(
         line, _WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False
     )
