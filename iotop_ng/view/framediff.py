@@ -116,12 +116,20 @@ class FrameDiffMixin(_AnyApp):
         if self._differ is not None:
             self._differ.forget()
 
+    def _on_mount(self, _event: events.Mount) -> None:
+        self.app_resume_signal.subscribe(self, self._repaint)
+
+    def _repaint(self, _app: object = None) -> None:
+        """Write the whole screen again."""
+        self.forget_frame()
+        self.refresh(layout=True)
+
     def _on_resize(self, event: events.Resize) -> None:  # type: ignore[override]
         self.forget_frame()
         # Textual ignores a size that is the same as before, but the terminal may have been
         # smaller in between and have cut or moved its lines.
         if self._differ is not None and event.size == self.size:
-            self.refresh(layout=True)
+            self._repaint()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         super()._display(screen, self._differing(renderable))

@@ -1,0 +1,98 @@
+"""Textual's terminal driver, with what it leaves undone.
+
+`LinuxDriver` of Textual 8.2.8 switches pixel mouse reports (1016) on and never off, leaves the
+shape of the pointer, starts a second time after SIGCONT without SIGTSTP (and then takes the raw
+mode for the terminal's own), and blocks for ever on a terminal that is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from textual import constants
+from textual.drivers.linux_driver import LinuxDriver
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+_PIXEL_MOUSE_OFF = "\x1b[?1016l"
+_POINTER_DEFAULT = "\x1b]22;default\x07"
+_POINTER = "\x1b]22;"
+
+
+def is_recorded(environ: Mapping[str, str]) -> bool:
+    """Return whether asciinema records this terminal.
+
+    Whoever plays the recording gets its mode switches: mouse reports and kitty keys would reach
+    the shell of the viewer as stray input.
+    """
+    return bool(environ.get("ASCIINEMA_REC"))
+
+
+class CarefulDriver(LinuxDriver):
+    """Leaves the terminal as it was found, also when that is asked for at an odd moment."""
+
+    def __init__(
+        self,
+        app: App[object],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self.is_started = False
+        """The terminal is in our hands: alternate screen, raw mode."""
+        self.is_leaving = False
+        """The application ends; it is not to take the terminal again."""
+        self._has_pointer = False
+        recorded = is_recorded(os.environ)
+        if recorded:
+            # Textual reads its environment at import, which was long ago.
+            setattr(constants, "DISABLE_KITTY_KEY", True)  # noqa: B010 - it is typed Final
+        super().__init__(app, debug=debug, mouse=mouse and not recorded, size=size)
+
+    def write(self, data: str) -> None:
+        """Write to the terminal; a terminal that is gone takes nothing and blocks nothing."""
+        if self._has_writer():
+            self._has_pointer = self._has_pointer or data.startswith(_POINTER)
+            super().write(data)
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, unless it is taken or the application ends."""
+        if self.is_started or self.is_leaving:
+            return
+        super().start_application_mode()  # type: ignore[no-untyped-call] # Textual's is bare
+        # Without a writer it came to nothing: resumed in the background, and stopped again.
+        self.is_started = self._has_writer()
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back, once."""
+        if not self.is_started:
+            return
+        self.is_started = False
+        if self._mouse_pixels:
+            self.write(_PIXEL_MOUSE_OFF)
+        if self._has_pointer:
+            self.write(_POINTER_DEFAULT)
+        super().stop_application_mode()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Take the terminal again, whoever stopped us.
+
+        After SIGSTOP (which nobody can catch) a shell has written over the screen and has set its
+        own modes, so everything is undone before it is done again.
+        """
+        if self.is_started and self._auto_restart:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        super()._sigcont_application()
+
+    def close(self) -> None:
+        """End the writer; a dead one may have a full queue and is left alone."""
+        if self._has_writer():
+            super().close()
+
+    def _has_writer(self) -> bool:
+        return self._writer_thread is not None and self._writer_thread.is_alive()
