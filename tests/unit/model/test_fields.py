@@ -99,11 +99,20 @@ def test_no_cell_is_wider_than_its_column(column: Column, mode: Mode) -> None:
     shares = {c.id: 99.96 for c in COLUMNS if c.unit in {"pct", "ms/s"}}
     many: dict[str, Any] = dict.fromkeys(_counters(), 10**15)
     large = row(
-        **numbers, **shares, user="a-user-with-a-long-name", exited=True, is_kthread=True, policy="throttle 5M", cgroup="/a" * 40, tid=4194303,
-        pid=4194303, uid=4294967294, submits_for="a-long-name-15c[4194303] 100%",
+        **numbers,
+        **shares,
+        pid=4194303,
+        tid=4194303,
+        uid=4294967294,
+        user="a-user-with-a-long-name",
+        cgroup="/a" * 40,
+        exited=True,
+        is_kthread=True,
+        policy="throttle 5M",
+        submits_for="a-long-name-15c[4194303] 100%",
         history=(Point(1, 1e12, 1e12, None),),
-        totals=Totals(**dict.fromkeys(_counters(), 10 ** 15), latency=slots(s39=10**9)),
-    )  # fmt: skip
+        totals=Totals(**many, latency=slots(s39=10**9)),
+    )
 
     for si in (False, True):
         shown = text(column, large, mode, si=si, now_ns=101 * SECOND)

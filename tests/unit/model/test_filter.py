@@ -51,7 +51,8 @@ def test_words_that_match_the_writer(text: str) -> None:
     [
         "!flood", "^flood", "user:ap", "user:APP", "comm:log", "pid:424", "tid:0", "cgroup:/system",
         "cgroup:/user.slice", "write>6M", "write<6M", "write!=6M", "p99>41ms", "read>0", "io<50",
-        "fsync>1ms", "fsync<1s", "fsync!=1ms", "flood write>9M", "write_total<5G", "comm:", "!!comm:",
+        "fsync>1ms", "fsync<1s", "fsync!=1ms", "flood write>9M", "write_total<5G",
+        "comm:", "!!comm:",
     ],
 )  # fmt: skip
 def test_words_that_do_not_match_the_writer(text: str) -> None:
