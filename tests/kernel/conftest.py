@@ -1,0 +1,117 @@
+"""What the kernel tests stand on: compiled workloads, disks of their own, the open source."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from iotop_ng.sources.bcc import BccSource
+from iotop_ng.sources.compiled import CACHE_VARIABLE
+from tests.kernel.disks import Disk, Mounted, leave_mount_namespace, loop_disk, mounted
+
+MakeMount = Callable[..., Mounted]
+"""(kind, options) -> a file system of that kind on the test's loop device."""
+
+_HERE = Path(__file__).parent
+_DISK_BYTES = 1 << 30  # sparse: memory is used as it is written
+
+
+@pytest.fixture(scope="session")
+def workloads(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function: name of workloads/NAME.c -> the compiled program."""
+    made = tmp_path_factory.mktemp("workloads")
+
+    def compiled(name: str) -> Path:
+        program = made / name
+        if not program.exists():
+            source = _HERE / "workloads" / f"{name}.c"
+            subprocess.run(
+                ["gcc", "-Wall", "-Wextra", "-Werror", "-O2", "-pthread", "-o", program, source],
+                check=True,
+            )
+        return program
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def note() -> Iterator[Callable[[str], None]]:
+    """Return a function that keeps a line; IOTOP_NG_FIGURES names a file for all of them."""
+    lines: list[str] = []
+    yield lines.append
+    if figures := os.environ.get("IOTOP_NG_FIGURES"):
+        with Path(figures).open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+
+@pytest.fixture(scope="session")
+def _own_mounts() -> None:
+    leave_mount_namespace()
+
+
+@pytest.fixture
+def memory_directory() -> Iterator[Path]:
+    """Give a directory in memory, whose writes reach no disk, open to every user."""
+    made = Path(tempfile.mkdtemp(prefix="iotop-ng-test-", dir="/dev/shm"))
+    made.chmod(0o755)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+@pytest.fixture
+def disk(memory_directory: Path) -> Iterator[Disk]:
+    """Give a loop device."""
+    with loop_disk(memory_directory, _DISK_BYTES) as made:
+        yield made
+
+
+@pytest.fixture
+def mount(_own_mounts: None, memory_directory: Path, disk: Disk) -> Iterator[MakeMount]:
+    """Return what mounts a file system; all are unmounted afterwards."""
+    with ExitStack() as stack:
+
+        def make(kind: str, options: str = "noatime") -> Mounted:
+            directory = memory_directory / kind
+            made = stack.enter_context(mounted(disk, kind, directory, options))
+            directory.chmod(0o777)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def ext4(mount: MakeMount) -> Mounted:
+    """Give a clean ext4 with a journal."""
+    return mount("ext4")
+
+
+@pytest.fixture(scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compile the programs once for all tests, and apart from what is installed."""
+    before = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ[CACHE_VARIABLE]
+    else:
+        os.environ[CACHE_VARIABLE] = before
+
+
+@pytest.fixture
+def source(_own_cache: None) -> Iterator[BccSource]:
+    """Give the BPF source, counting."""
+    opened = BccSource()
+    opened.open()
+    try:
+        yield opened
+    finally:
+        opened.close()
