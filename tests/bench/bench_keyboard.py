@@ -116,6 +116,8 @@ def main() -> None:
     rows += [row("event loop late", loop), row("(an empty event loop late)", machine)]
     print(table(("ms", "count", "median", "p99", "worst"), rows))
     print(f"\n  keys without an answer within {PATIENCE_S:.0f} s: {unanswered}")
+    long = [sum(1 for late in several if late > GOAL_MS) for several in (loop, machine)]
+    print(f"  blocks over {GOAL_MS:.0f} ms: {long[0]} (the empty loop: {long[1]})")
     print(goal("worst block of the event loop", max(loop, default=float("nan")), GOAL_MS, "ms"))
 
 

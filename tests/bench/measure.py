@@ -108,6 +108,7 @@ class Program:
             variables.pop(name, None)
         self.written_bytes = 0
         self._terminal = -1
+        self._is_closed = False
         self.started = time.monotonic()
         if on_terminal:
             self.pid, self._terminal = pty.fork()
@@ -197,7 +198,10 @@ class Program:
         )
 
     def close(self) -> None:
-        """End it: q, then SIGTERM, then SIGKILL."""
+        """End it: q, then SIGTERM, then SIGKILL. Twice is fine."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for signal_number in (None, signal.SIGTERM, signal.SIGKILL):
             try:
                 if signal_number is not None:
