@@ -16,7 +16,7 @@ from iotop_ng.clock import SystemClock
 from iotop_ng.config import Settings
 from iotop_ng.errors import IotopError, SourceError, UsageError
 from iotop_ng.units import clean
-from iotop_ng.view import picture
+from iotop_ng.view import picture, terminal
 from iotop_ng.view.bindings import EVERYWHERE, bindings, check_keys, with_keys
 from iotop_ng.view.controls import Controls
 from iotop_ng.view.feed import Feed, sentence
@@ -269,20 +269,17 @@ def run(settings: Settings) -> int:
     theme = settings.theme or default_name(os.environ)
     themes[theme]  # an unknown name ends here
     app = IotopApp(settings, themes, theme, clean(os.uname().nodename, 64), _live_feed)
+    guard = terminal.install(app)
     try:
-        app.run(mouse=settings.mouse and not is_recorded())
+        app.run(mouse=settings.mouse)
     finally:
+        guard.restore()
         app.stop_feed()
     if isinstance(app.failure, IotopError):
         raise app.failure
     if app.failure is not None:
         raise SourceError(sentence(app.failure))
     return app.return_code or 0
-
-
-def is_recorded() -> bool:
-    """Return whether asciinema records this terminal; a player would turn our mouse mode on."""
-    return os.environ.get("ASCIINEMA_REC") == "1"
 
 
 def _live_feed(app: IotopApp) -> Feed:

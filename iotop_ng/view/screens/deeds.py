@@ -16,7 +16,6 @@ from iotop_ng.view.controls import (
     VIEWS,
 )
 from iotop_ng.view.messages import IntervalChanged
-from iotop_ng.view.widgets.filterbar import FilterBar
 
 if TYPE_CHECKING:
     from iotop_ng.view.screens.main import MainScreen
@@ -197,6 +196,8 @@ class Deeds:
 
     def filter(self) -> None:
         """Open the filter line above the key bar."""
+        from iotop_ng.view.widgets.filterbar import FilterBar  # noqa: PLC0415 - Input, 8 ms
+
         screen = self._screen
         if screen.filter_bar is None:
             self._filter_before = screen.controls.filter_text

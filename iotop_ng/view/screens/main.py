@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -30,14 +30,18 @@ from iotop_ng.view.widgets.canvas import Canvas
 from iotop_ng.view.widgets.detail import Manner, detail_lines
 from iotop_ng.view.widgets.devicelines import device_lines
 from iotop_ng.view.widgets.devicesview import device_view_lines
-from iotop_ng.view.widgets.filterbar import FilterBar
 from iotop_ng.view.widgets.firstline import Status, banner, first_line
 from iotop_ng.view.widgets.ink import Ink
 from iotop_ng.view.widgets.keybar import KeyBar
 from iotop_ng.view.widgets.probesview import probe_view_lines
 from iotop_ng.view.widgets.table import ProcTable
 
+if TYPE_CHECKING:
+    from iotop_ng.view.widgets.filterbar import FilterBar
+
 MIN_WIDTH, MIN_HEIGHT = 40, 8
+ROOMY = 32
+"""Lines from which the banner may take more than one."""
 
 
 class MainScreen(Screen[None], inherit_bindings=False):
@@ -180,8 +184,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
             failure=self._failure,
             rows=len(self.table.placed),
         )
+        notes = 1 if self.size.height < ROOMY else 3
         self._top.show([first_line(frame, status, glyphs, width)])
-        self._banner.show(banner(frame, status, glyphs, width), grow=True)
+        self._banner.show(banner(frame, status, glyphs, width, notes), grow=True)
         room = max(min((self.size.height - 12) // 6, 6), 1)
         lines = device_lines(
             frame, room, glyphs, width, ascii_only=self.ink.is_ascii, si=self.controls.si

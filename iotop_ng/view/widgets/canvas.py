@@ -11,7 +11,7 @@ from textual.strip import Strip
 from iotop_ng.view.widgets.ink import Ink, Line
 
 
-class Canvas(ScrollView, can_focus=False):
+class Canvas(ScrollView, can_focus=False, inherit_bindings=False):
     """Lines of runs, cut at the right edge, scrolled when there are more than fit.
 
     Nothing is parsed: a run's text is drawn as it is, so no markup can come out of a process name.

@@ -11,6 +11,8 @@ GUTTER = 2
 """Cursor and mark, left of the first column."""
 COMMAND = "command"
 COMMAND_MIN = 18
+COMMAND_SHARE = 4
+"""COMMAND gets at least this part of the line, or COMMAND_MIN cells."""
 HISTORY = "history"
 
 
@@ -37,7 +39,8 @@ def place(columns: Sequence[Column], width: int, keep: str = "") -> tuple[Place,
     def command_width() -> int:
         return width - GUTTER - sum(c.width + 1 for c in kept if c.id != COMMAND)
 
-    while command_width() < COMMAND_MIN and len(kept) > 1:
+    enough = max(COMMAND_MIN, width // COMMAND_SHARE)
+    while command_width() < enough and len(kept) > 1:
         droppable = [c for c in kept if c.id not in {COMMAND, keep}]
         if not droppable:
             break

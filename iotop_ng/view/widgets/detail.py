@@ -50,11 +50,9 @@ def series(row: Row, frame: Frame, *, si: bool) -> tuple[Series, ...]:
     born = max(row.first_tick, 1)
     write = by_tick(((p.tick, p.write_bytes_per_s) for p in row.history), frame.tick, ticks, born)
     read = by_tick(((p.tick, p.read_bytes_per_s) for p in row.history), frame.tick, ticks, born)
+    # An interval without a request has no latency: a gap, not 0.
     slow = by_tick(
-        ((p.tick, p.latency_p99_us) for p in row.history if p.latency_p99_us is not None),
-        frame.tick,
-        ticks,
-        born,
+        ((p.tick, p.latency_p99_us) for p in row.history), frame.tick, ticks, frame.tick + 1
     )
     return (
         Series(

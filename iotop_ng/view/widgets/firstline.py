@@ -58,27 +58,24 @@ def first_line(frame: Frame, status: Status, glyphs: Glyphs, width: int) -> list
     return pack(pieces, width, ((f" {clock} ", ""),) if clock else ())
 
 
-def banner(frame: Frame, status: Status, glyphs: Glyphs, width: int) -> list[list[Run]]:
-    """Return the lines under the first one: restrictions, failures, what is being waited for.
+def banner(frame: Frame, status: Status, glyphs: Glyphs, width: int, room: int) -> list[list[Run]]:
+    """Return the lines under the first one: what is being done, failures, restrictions.
 
-    One line each, at most three, wrapped never: the sentences put the remedy first or last and are
-    made to fit 80 cells; `doctor` has the long form.
+    One line each, never wrapped, at most `room` lines; the last one says how many are hidden.
     """
-    lines: list[list[Run]] = []
+    lines: list[Run] = []
     if status.doing:
-        lines.append([(f" {status.doing}", "title")])
+        lines.append((f" {status.doing}", "title"))
     if status.failure:
-        lines.append([(f" {glyphs.failed} {status.failure}", "error")])
-    lines.extend([(f" {glyphs.warning} {note}", "banner")] for note in frame.notes)
-    if len(lines) > BANNER_LINES:
-        hidden = len(lines) - BANNER_LINES + 1
-        lines[BANNER_LINES - 1 :] = [
-            [(f" {glyphs.warning} {hidden} more: iotop-ng doctor", "banner")]
-        ]
-    return [[(fit(text, width, glyphs.cut), role) for text, role in line] for line in lines]
-
-
-BANNER_LINES = 3
+        lines.append((f" {glyphs.failed} {status.failure}", "error"))
+    lines.extend((f" {glyphs.warning} {note}", "banner") for note in frame.notes)
+    hidden = len(lines) - room
+    more = f"  + {hidden} more: iotop-ng doctor " if hidden > 0 else ""
+    shown = []
+    for index, (text, role) in enumerate(lines[:room]):
+        tail = more if index == room - 1 else ""
+        shown.append([(fit(text, width - len(tail), glyphs.cut) + tail, role)])
+    return shown
 
 
 def _coverage(percent: float | None) -> Line:

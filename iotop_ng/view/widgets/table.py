@@ -46,7 +46,7 @@ class Look(NamedTuple):
     si: bool
 
 
-class ProcTable(ScrollView, can_focus=True):
+class ProcTable(ScrollView, can_focus=True, inherit_bindings=False):
     """Header line and rows. Rows are given in order; sorting and filtering happen elsewhere."""
 
     DEFAULT_CSS = """
@@ -269,6 +269,8 @@ class ProcTable(ScrollView, can_focus=True):
             return self._spark(placed.row, width)
         if column.id == layout.COMMAND:
             return fit(self.ink.safe(self._command(placed)), width, self.ink.glyphs.cut)
+        if column.id == "pid" and self.look.is_thread_view:
+            column = BY_ID["tid"]
         shown = text(
             column, placed.row, self.look.mode, si=self.look.si, now_ns=self._frame.mono_ns
         )
@@ -299,7 +301,9 @@ class ProcTable(ScrollView, can_focus=True):
             points = [(p.tick, p.read_bytes_per_s) for p in row.history]
         else:
             points = [(p.tick, p.write_bytes_per_s) for p in row.history]
-        values = by_tick(points, frame.tick, width, row.first_tick)
+        # An interval without a request has no latency: a gap, not 0.
+        first = frame.tick + 1 if family == "latency" else row.first_tick
+        values = by_tick(points, frame.tick, width, first)
         floor = SPARK_FLOOR["latency" if family == "latency" else "bytes"]
         top = max(floor, max((value for value in values if value is not None), default=0.0))
         return spark(values, width, top, ascii=self.ink.is_ascii)
