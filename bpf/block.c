@@ -340,6 +340,24 @@ int on_issue(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/*
+ * The tracepoint gives a blk_status_t since 5.17 (commit 8a7d267b4a2c), a
+ * negative errno before. "Not supported" (a discard that the device lacks) and
+ * "again" (NOWAIT) are answers, not failures: the kernel goes on without.
+ */
+static inline int is_failure(int error)
+{
+	switch (error) {
+	case 0:
+	case 1:   /* BLK_STS_NOTSUPP */
+	case 12:  /* BLK_STS_AGAIN */
+	case -95: /* EOPNOTSUPP */
+	case -11: /* EAGAIN */
+		return 0;
+	}
+	return 1;
+}
+
 static inline void finish(struct flight *f, struct device_row *device, u64 now,
 			  int error)
 {
@@ -383,7 +401,7 @@ static inline void finish(struct flight *f, struct device_row *device, u64 now,
 int on_complete(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 rq = ctx->args[0], now = bpf_ktime_get_ns();
-	int error = (int)ctx->args[1];
+	int error = is_failure((int)ctx->args[1]);
 	u32 done = (u32)ctx->args[2], left = 0;
 	struct flight *f = inflight.lookup(&rq);
 	struct device_row *device;
