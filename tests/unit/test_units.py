@@ -62,7 +62,8 @@ def test_sizes_are_read_as_documented(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "M", "5X", "-5M", "5 M M", "1e9", "5MBB", "1048577T", "9" * 400, "\u0665M", "5M\x1b"]
+    "text",
+    ["", "M", "5X", "-5M", "5 M M", "1e9", "5MBB", "1048577T", "9" * 99, "\u0665M", "5M\x1b"],
 )
 def test_what_is_no_size_is_named(text: str) -> None:
     with pytest.raises(UsageError, match="size"):
