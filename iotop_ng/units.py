@@ -143,4 +143,5 @@ def duration(us: float | None) -> str:
     seconds = ms / 1000
     if seconds < 9999.5:
         return f"{seconds:.1f}s" if seconds < 9.95 else f"{seconds:.0f}s"
-    return f"{seconds / 3600:.0f}h"
+    hours = seconds / 3600
+    return f"{hours:.0f}h" if hours < 9999.5 else f"{hours / 24:.0f}d"

@@ -137,6 +137,7 @@ def test_counts_for_people(value: float | None, expected: str) -> None:
         (1_200_000, "1.2s"),
         (9_999e6, "9999s"),
         (36_000e6, "10h"),
+        (9_999.5 * 3600e6, "417d"),
     ],
 )
 def test_latencies_for_people(us: float | None, expected: str) -> None:
