@@ -16,14 +16,9 @@ from iotop_ng.cli.talk import complain
 from iotop_ng.clock import SystemClock
 from iotop_ng.config.settings import Settings
 from iotop_ng.errors import IotopError
-from iotop_ng.export.csv_rows import CsvRows
-from iotop_ng.export.json_lines import JsonLines
-from iotop_ng.export.text import Options
-from iotop_ng.export.text_c import CText
-from iotop_ng.export.text_py import PyText
 from iotop_ng.model.fields import BY_ID, Mode
 from iotop_ng.model.frame import Frame, Row
-from iotop_ng.model.query import DEFAULT_SORT, Query, arrange, parse_filter
+from iotop_ng.model.query import DEFAULT_SORT, Query, arrange, is_active, parse_filter
 from iotop_ng.sample import Need
 from iotop_ng.session import Session
 from iotop_ng.sources.choose import BestSource
@@ -77,13 +72,24 @@ def stream(session: Session, settings: Settings, out: Callable[[bytes], None]) -
 
 
 def rows_of(frame: Frame, query: Query, settings: Settings) -> list[Row]:
-    """Return the rows to print: one that ended is printed in the interval of its end."""
+    """Return the rows to print.
+
+    One that ended is printed in the interval of its end; records for programs repeat it when more
+    is credited to it, because what it wrote may reach the disk half a minute later.
+    """
     rows = [placed.row for placed in arrange(frame, query)]
     if settings.pids:
         rows = [row for row in rows if is_wanted(row, settings)]
     if settings.hide_exited or settings.strict_compat:
         return [row for row in rows if not row.exited]
-    return [row for row in rows if not row.exited or row.exited_tick == frame.tick]
+    repeats = settings.format != "text"
+    return [
+        row
+        for row in rows
+        if not row.exited
+        or row.exited_tick == frame.tick
+        or (repeats and is_active(row, Mode.RATE))
+    ]
 
 
 def is_wanted(row: Row, settings: Settings) -> bool:
@@ -105,11 +111,27 @@ def remarks(frame: Frame, settings: Settings) -> tuple[str, ...]:
 
 
 def exporter_for(settings: Settings) -> Exporter:
-    """Return the writer of the chosen format."""
-    if settings.format == "json":
-        return JsonLines(settings.columns, threads=settings.threads)
-    if settings.format == "csv":
-        return CsvRows(settings.columns, threads=settings.threads, has_names=settings.quiet < 2)
+    """Return the writer of the chosen format. Only that one is imported: each takes some ms."""
+    match settings.format:
+        case "json":
+            from iotop_ng.export.json_lines import JsonLines  # noqa: PLC0415
+
+            return JsonLines(settings.columns, threads=settings.threads)
+        case "csv":
+            from iotop_ng.export.csv_rows import CsvRows  # noqa: PLC0415
+
+            has_names = settings.quiet < 2
+            return CsvRows(settings.columns, threads=settings.threads, has_names=has_names)
+        case _:
+            return text_exporter(settings)
+
+
+def text_exporter(settings: Settings) -> Exporter:
+    """Return the writer of one of iotop's layouts."""
+    from iotop_ng.export.text import Options  # noqa: PLC0415 - see above
+    from iotop_ng.export.text_c import CText  # noqa: PLC0415
+    from iotop_ng.export.text_py import PyText  # noqa: PLC0415
+
     options = Options(
         mode=Mode(settings.mode),
         threads=settings.threads,

@@ -80,7 +80,7 @@ class _Group(click.Group):
         self.format_commands(ctx, formatter)
 
 
-def group(start: Callable[[Line], int], doctor: Callable[[bool], int]) -> click.Group:
+def group(start: Callable[[Line], int], doctor: Callable[..., int]) -> click.Group:
     """Return the command line; `start` is called for the screen and batch output."""
 
     def bare(ctx: click.Context) -> int | None:

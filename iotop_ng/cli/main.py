@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from iotop_ng.cli import save, screen
+from iotop_ng.cli import screen
 from iotop_ng.cli.line import Line, group, one_line
 from iotop_ng.cli.talk import PROGRAM, complain
 from iotop_ng.config.layers import NO_TERMINAL, load
@@ -59,6 +59,8 @@ def start(line: Line) -> int:
     if settings.theme:
         check_theme(settings)
     if line.is_save:
+        from iotop_ng.cli import save  # noqa: PLC0415 - tempfile costs 20 ms
+
         complain(save.run(flags, os.environ, euid))
         return 0
     if not settings.batch:

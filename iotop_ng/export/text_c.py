@@ -102,7 +102,9 @@ class CText:
         name = program(row.command)
         if not self._options.full_command:
             return name
-        return row.command if row.comm == name else f"[{row.comm}]{row.command}"
+        # The original turns the NUL behind the last argument into a space too.
+        end = " " if self._options.strict else ""
+        return (row.command if row.comm == name else f"[{row.comm}]{row.command}") + end
 
     def _number(self, value: float, *, is_rate: bool = False) -> str:
         """Return a number in 7 cells or more, and its unit in 3."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from iotop_ng.cli import batch
@@ -94,6 +95,21 @@ def test_what_ended_is_printed_once(capfd: pytest.CaptureFixture[str]) -> None:
     assert tasks == [["gone", "dd"], ["dd"], ["dd"]]
     ended = json.loads(lines[0])["tasks"][0]
     assert (ended["exited"], ended["write_bytes_total"]) == (True, MIB)
+
+
+def test_what_is_credited_after_the_end_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a process wrote may reach the disk after it ended."""
+
+    def gone(disk: int) -> Process:
+        totals = msgspec.structs.replace(counted(MIB), disk_write_bytes=disk)
+        return process(8, 0, "gone", is_exited=True, totals=totals)
+
+    readings = [[], [gone(0)], [gone(0)], [gone(MIB)]]
+
+    lines, _, _ = printed(capfd, Settings(batch=True, iterations=3, format="json"), *readings)
+
+    tasks = [json.loads(line)["tasks"] for line in lines]
+    assert [[task["disk_write_bytes_per_s"] for task in one] for one in tasks] == [[0], [], [MIB]]
 
 
 @pytest.mark.parametrize(
