@@ -66,9 +66,14 @@ def arrange(frame: Frame, query: Query) -> list[Placed]:
     Raises:
         KeyError: when there is no column with the id of `sort`.
     """
-    rows = _chosen(frame.threads if query.threads else frame.rows, query)
+    rows = _chosen(_threads(frame) if query.threads else frame.rows, query)
     rows = _ordered(rows, query, frame.mono_ns)
     return tree(rows) if query.tree else flat(rows)
+
+
+def _threads(frame: Frame) -> list[Row]:
+    """Return threads, and ended processes as a whole: nobody can read their threads any more."""
+    return [*frame.threads, *(row for row in frame.rows if row.exited)]
 
 
 def _chosen(rows: Iterable[Row], query: Query) -> list[Row]:

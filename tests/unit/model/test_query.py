@@ -51,6 +51,13 @@ def test_a_tie_between_threads_goes_by_tid() -> None:
     assert found == [0, 9, 12]
 
 
+def test_an_ended_process_stands_among_the_threads_as_a_whole() -> None:
+    ended = row(9, 7.0, exited=True, exited_tick=5)
+    shown = replace(frame(ended), threads=(row(3, tid=3),))
+
+    assert pids(shown, Query(threads=True)) == [9, 3]
+
+
 def test_modes_sort_by_their_own_numbers() -> None:
     """Pid 1 wrote most in all, pid 2 most per second since it is there, pid 3 most right now."""
     shown = frame(
