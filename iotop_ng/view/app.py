@@ -24,6 +24,7 @@ from iotop_ng.view.framediff import FrameDiffMixin
 from iotop_ng.view.messages import (
     ColumnsChosen,
     FrameReady,
+    GraphWanted,
     IntervalChanged,
     NeedsChanged,
     SessionEnded,
@@ -179,6 +180,16 @@ class IotopApp(FrameDiffMixin, App[None]):
     def on_columns_chosen(self, message: ColumnsChosen) -> None:
         """Show other columns."""
         self.main.choose_columns(message.columns)
+
+    def on_graph_wanted(self, message: GraphWanted) -> None:
+        """Open the graph page."""
+        # Deferred: plotext is 20 MiB, and few open this page.
+        from iotop_ng.view.screens.graph import GraphScreen, Pens  # noqa: PLC0415
+
+        colors = self.themes[self.theme_name].series
+        is_ascii, si = bool(self.settings.ascii), self.settings.si
+        pens = Pens(colors, not self.no_color, is_ascii, si)
+        self.push_screen(GraphScreen(self.main.tape, self.make_ink(), pens, message.row))
 
     # -- actions -------------------------------------------------------------------------------
 

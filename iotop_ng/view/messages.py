@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from iotop_ng.model.frame import Frame
+from iotop_ng.model.frame import Frame, Row
 from iotop_ng.sample import Need
 
 
@@ -122,3 +122,11 @@ class ThemeChosen(Message):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+
+
+class GraphWanted(Message):
+    """The graph page is to be opened for a row, or for the devices."""
+
+    def __init__(self, row: Row | None) -> None:
+        super().__init__()
+        self.row = row

@@ -15,7 +15,7 @@ from iotop_ng.view.controls import (
     SORT_WRITE,
     VIEWS,
 )
-from iotop_ng.view.messages import IntervalChanged
+from iotop_ng.view.messages import GraphWanted, IntervalChanged
 
 if TYPE_CHECKING:
     from iotop_ng.view.screens.main import MainScreen
@@ -68,11 +68,9 @@ class Deeds:
 
     def graph(self) -> None:
         """Open the graph page."""
-        from iotop_ng.view.screens.graph import GraphScreen  # noqa: PLC0415 - plotext, 20 MiB
-
         screen = self._screen
         row = screen.row if screen.controls.view == PROCESSES else None
-        screen.app.push_screen(GraphScreen(screen.tape, screen.ink, row, si=screen.controls.si))
+        screen.post_message(GraphWanted(row))
 
     def back(self) -> None:
         """Close the innermost thing that is open; at last clear filter and tags."""
