@@ -263,6 +263,11 @@ class Roster:
         self, key: int, row: wire.ExitRow, state: _State, measured: Measured
     ) -> Process:
         known = state.process
+        comm = clean(row.comm)
+        command = clean_command(row.args)
+        if known is not None and known.comm == comm and known.command:
+            # Read whole while it lived; under another name it was another program (an exec).
+            command = known.command
         return Process(
             key=key,
             pid=row.pid,
@@ -270,8 +275,8 @@ class Roster:
             ppid=known.ppid if known else row.ppid,
             uid=row.uid,
             user=self._user_name(row.uid),
-            comm=clean(row.comm),
-            command=(known.command if known else "") or clean_command(row.args),
+            comm=comm,
+            command=command,
             cgroup=known.cgroup if known else self._cgroups.get(row.cgroup_id),
             prio=known.prio if known else None,
             is_kthread=known.is_kthread if known else False,

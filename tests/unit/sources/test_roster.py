@@ -127,6 +127,18 @@ def test_an_ended_process_keeps_the_command_line_that_was_read_while_it_lived() 
     assert process.totals.write_bytes == 8
 
 
+def test_a_process_that_became_another_program_before_its_end_has_that_ones_name() -> None:
+    maps, reader = FakeMaps(), Reader()
+    maps.task(10, comm=b"sh")
+    reader.read(maps)
+
+    maps.tasks.clear()
+    maps.exit(10, 8, args=b"dd\0of=x")
+    process = reader.read(maps)[10]
+
+    assert (process.comm, process.command) == ("dd", "dd of=x")
+
+
 def test_a_zombie_is_listed_once_and_as_ended() -> None:
     maps, reader = FakeMaps(), Reader()
     maps.task(10, 8)
