@@ -20,6 +20,14 @@ ABOUT = """top for I/O: who writes, who suffers, live from the kernel's own coun
 Without -b it opens the screen. Options are iotop's where both have them, with one difference: a
 reading is printed when its interval is over, so -n 1 gives one measured interval."""
 
+MORE = """\b
+Settings come from config.toml in ~/.config/iotop-ng (under sudo that of the user who called
+sudo), then from IOTOP_NG_* variables such as IOTOP_NG_INTERVAL, then from options. Batch output
+reads only the [batch] table of the file.
+
+\b
+Exit codes: 0 done, 1 could not do it, 2 wrong usage, 3 not permitted, 130 interrupted."""
+
 _CONTEXT = {
     "help_option_names": ["-h", "--help"],
     "token_normalize_func": whole_name,
@@ -104,6 +112,7 @@ def group(start: Callable[[Line], int], doctor: Callable[..., int]) -> click.Gro
     return _Group(
         PROGRAM,
         help=ABOUT,
+        epilog=MORE,
         callback=click.pass_context(bare),
         invoke_without_command=True,
         params=list(_params()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from iotop_ng.config.settings import Settings
 from iotop_ng.errors import IotopError, SourceError, UsageError
 
 INTERRUPTED = 130
+_STDOUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO}
 _COMPLETION = "_IOTOP_NG_COMPLETE"
 
 
@@ -94,6 +96,9 @@ def _explained(error: Exception, cli: click.Group) -> tuple[int | None, str]:
     if isinstance(error, IotopError):
         remedy = error.remedy if isinstance(error, SourceError) else ""
         return error.exit_code, f"{error}; {remedy}" if remedy else str(error)
+    if isinstance(error, OSError) and error.errno in _STDOUT_ERRORS:
+        _abandon_stdout()
+        return 1, f"stdout cannot be written: {error.strerror}"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return None, (
         f"an error in the program: {what}; please report it with the output of"
