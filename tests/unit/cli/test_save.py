@@ -61,7 +61,8 @@ def test_only_the_line_of_the_option_changes(before: str, table: str, after: str
 
 
 @pytest.mark.parametrize(
-    "before", ["columns = [\n  'pid',\n  'user',\n]\n", "batch.si = false\n", "x = '''\n[batch]\n'''\n"]
+    "before",
+    ["columns = [\n  'pid',\n  'user',\n]\n", "batch.si = false\n", "x = '''\n[batch]\n'''\n"],
 )
 def test_what_cannot_be_edited_is_left_alone(before: str) -> None:
     values = {"columns": ("pid",)} if "columns" in before else {"si": True}
