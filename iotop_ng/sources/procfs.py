@@ -10,13 +10,14 @@ import msgspec
 
 from iotop_ng.clock import NS_PER_S, Clock, SystemClock
 from iotop_ng.errors import IotopError, SourceError
-from iotop_ng.sample import NO_TOTALS, Need, Process, Sample, Thread, process_key
+from iotop_ng.sample import Need, Process, Sample, Thread, process_key
 from iotop_ng.sources.capabilities import own_capabilities
 from iotop_ng.sources.devices import Devices
 from iotop_ng.sources.host import HostCounters
 from iotop_ng.sources.identity import Described, Identities, Users
 from iotop_ng.sources.kept_file import KeptFile
-from iotop_ng.sources.task_file import DescriptorBudget, TaskFile, parse_io
+from iotop_ng.sources.own_io import OwnIo, parse_io
+from iotop_ng.sources.task_file import DescriptorBudget, TaskFile, totals_of
 from iotop_ng.sources.task_threads import ThreadReader
 from iotop_ng.sources.taskstats import DelayReader, Delays, known
 
@@ -36,7 +37,7 @@ class _Task:
     """What is kept of one process between readings."""
 
     __slots__ = (
-        "checked", "delays", "due", "file", "is_readable", "name", "pid", "process", "raw",
+        "checked", "delays", "due", "file", "io", "is_readable", "name", "pid", "process", "raw",
         "start_ns", "threads",
     )  # fmt: skip
 
@@ -52,6 +53,8 @@ class _Task:
         """The reading in which it was last described."""
         self.due = 0
         """The reading in which it is described again even when it idles."""
+        self.io: OwnIo | None = None
+        """None while its counters cannot be read."""
         self.threads: ThreadReader | None = None
         self.process: Process
 
@@ -175,7 +178,9 @@ class ProcfsSource:
             if is_same and (task.threads is None or not task.threads.is_stale(reading)):
                 processes.append(task.process)
                 continue
-            task.raw = raw
+            if raw != task.raw:
+                task.raw = raw
+                self._advance(task)
             if self._refresh(task, waits):
                 processes.append(task.process)
             else:
@@ -208,6 +213,7 @@ class ProcfsSource:
         # Between fork and exec it still bears its parent's name.
         task.due = self._reading + (1 if is_young else _RECHECK_IDLE + pid % _RECHECK_IDLE)
         task.threads = self._thread_reader(pid)
+        self._advance(task)
         task.process = self._build(task, described)
         self._tasks[name] = task
         return task
@@ -228,9 +234,19 @@ class ProcfsSource:
             task.process = process
         return True
 
+    def _advance(self, task: _Task) -> None:
+        """Take in a changed io file."""
+        counters = parse_io(task.raw) if task.is_readable else None
+        if counters is None:
+            task.io = None
+        elif task.io is None:
+            task.io = OwnIo(f"{self._proc}{task.pid}", counters)
+        else:
+            task.io.advance(counters, lambda: parse_io(self._read_task(task) or b""))
+
     def _build(self, task: _Task, described: Described | None) -> Process:
         who = described or task.process
-        totals = parse_io(task.raw, self._known_delays(task)) if task.is_readable else None
+        own = None if task.io is None else task.io.own
         threads: tuple[Thread, ...] = ()
         if task.threads is not None:
             reader = self._delay_reader if self._is_counting else None
@@ -249,7 +265,7 @@ class ProcfsSource:
             prio=who.prio,
             is_kthread=who.is_kthread,
             is_exited=False,
-            totals=NO_TOTALS if totals is None else totals,
+            totals=totals_of(own, self._known_delays(task)),
             threads=threads,
         )
 

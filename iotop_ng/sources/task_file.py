@@ -6,7 +6,8 @@ import errno
 import os
 import resource
 
-from iotop_ng.sample import Totals
+from iotop_ng.sample import NO_TOTALS, Totals
+from iotop_ng.sources.own_io import IoCounters
 from iotop_ng.sources.taskstats import Delays
 
 _READ = 1024
@@ -91,22 +92,18 @@ class TaskFile:
             self._budget.used -= 1
 
 
-def parse_io(raw: bytes, delays: Delays | None = None) -> Totals | None:
-    """Return the totals in /proc/PID/io, None when it is not that file (proc_pid_io(5))."""
-    fields = raw.split()
-    try:
-        if fields[8] != b"read_bytes:" or fields[12] != b"cancelled_write_bytes:":
-            return None
-        return Totals(
-            read_bytes=int(fields[9]),
-            write_bytes=int(fields[11]),
-            cancelled_write_bytes=int(fields[13]),
-            asked_read_bytes=int(fields[1]),
-            asked_write_bytes=int(fields[3]),
-            read_calls=int(fields[5]),
-            write_calls=int(fields[7]),
-            io_delay_ns=None if delays is None else delays.blkio_ns,
-            swapin_delay_ns=None if delays is None else delays.swapin_ns,
-        )
-    except (IndexError, ValueError):
-        return None
+def totals_of(counters: IoCounters | None, delays: Delays | None = None) -> Totals:
+    """Return what a sample says of these counters; everything None for None."""
+    if counters is None:
+        return NO_TOTALS
+    return Totals(
+        read_bytes=counters.read_bytes,
+        write_bytes=counters.write_bytes,
+        cancelled_write_bytes=counters.cancelled_write_bytes,
+        asked_read_bytes=counters.rchar,
+        asked_write_bytes=counters.wchar,
+        read_calls=counters.syscr,
+        write_calls=counters.syscw,
+        io_delay_ns=None if delays is None else delays.blkio_ns,
+        swapin_delay_ns=None if delays is None else delays.swapin_ns,
+    )

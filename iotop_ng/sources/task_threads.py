@@ -7,7 +7,8 @@ from pathlib import Path
 
 from iotop_ng.sample import NO_TOTALS, Thread
 from iotop_ng.sources.kept_file import read_small
-from iotop_ng.sources.task_file import DescriptorBudget, TaskFile, parse_io
+from iotop_ng.sources.own_io import parse_io
+from iotop_ng.sources.task_file import DescriptorBudget, TaskFile, totals_of
 from iotop_ng.sources.taskstats import DelayReader, Delays, known
 from iotop_ng.units import clean
 
@@ -103,8 +104,7 @@ class ThreadReader:
             entry.comm = clean(comm.removesuffix(b"\n"), _COMM_LIMIT) or "?"
             entry.checked = reading
         entry.raw, entry.delays = raw, delays
-        totals = parse_io(raw, delays) or NO_TOTALS
-        thread = Thread(entry.thread.tid, entry.comm, totals)
+        thread = Thread(entry.thread.tid, entry.comm, totals_of(parse_io(raw), delays))
         if thread != entry.thread:
             entry.thread = thread
         return True

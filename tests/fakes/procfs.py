@@ -92,9 +92,11 @@ class FakeProc:
         ppid: int = 1,
         start_ticks: int = 1000,
         flags: int = 0x400000,
+        child_faults: int = 0,
     ) -> None:
         rest = [
-            "S", ppid, pid, pid, 0, -1, flags, 0, 0, 0, 0, 5, 7, 0, 0, 20, 0, 1, 0, start_ticks,
+            "S", ppid, pid, pid, 0, -1, flags, 0, child_faults, 0, 0, 5, 7, 0, 0, 20, 0, 1, 0,
+            start_ticks,
             8192, 100, 2**64 - 1, *[0] * 15, 0, 0, 0, *[0] * 8,
         ]  # fmt: skip
         self.write(f"proc/{pid}/stat", f"{pid} ({comm}) {' '.join(map(str, rest))}\n")

@@ -14,6 +14,7 @@ from iotop_ng.sources.devices import parse_line
 from iotop_ng.sources.host import parse_vmstat
 from iotop_ng.sources.identity import parse_cgroup, parse_stat
 from iotop_ng.sources.ioprio import effective
+from iotop_ng.sources.own_io import parse_inherited, parse_io
 from iotop_ng.sources.probe import (
     Facts,
     gather,
@@ -23,7 +24,7 @@ from iotop_ng.sources.probe import (
     parse_release,
 )
 from iotop_ng.sources.procfs import ProcfsSource
-from iotop_ng.sources.task_file import DescriptorBudget, parse_io
+from iotop_ng.sources.task_file import DescriptorBudget
 from iotop_ng.sources.taskstats import attributes, parse_answers, parse_stats
 from tests.fakes.procfs import FakeDisk, FakeIo, FakeProc
 
@@ -60,21 +61,23 @@ def test_any_name_leaves_the_fields_where_they_are(comm: bytes, start: int, ppid
 
 @given(HOSTILE)
 def test_any_bytes_are_counters_or_none(raw: bytes) -> None:
-    totals = parse_io(raw)
+    counters = parse_io(raw)
+    inherited = parse_inherited(raw)
 
-    assert totals is None or totals.read_bytes is not None
+    assert counters is None or len(counters) == 7
+    assert inherited is None or len(inherited) == 4
 
 
 @given(st.lists(COUNTER, min_size=7, max_size=7))
 def test_counters_come_back_exactly(values: list[int]) -> None:
     io = FakeIo(*values)
 
-    totals = parse_io(io.text().encode())
+    counters = parse_io(io.text().encode())
 
-    assert totals is not None
+    assert counters is not None
     assert [
-        totals.read_bytes, totals.write_bytes, totals.cancelled_write_bytes,
-        totals.asked_read_bytes, totals.asked_write_bytes, totals.read_calls, totals.write_calls,
+        counters.read_bytes, counters.write_bytes, counters.cancelled_write_bytes,
+        counters.rchar, counters.wchar, counters.syscr, counters.syscw,
     ] == values  # fmt: skip
 
 

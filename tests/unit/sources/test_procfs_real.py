@@ -74,6 +74,46 @@ def test_a_childs_writes_are_counted_exactly(tmp_path: Path) -> None:
     assert str(target) in after.command
 
 
+SHELL = f"""
+import os, subprocess, sys
+sys.stdin.readline()
+os.write(2, b"y" * 17)
+subprocess.run([sys.executable, "-c", "import os; os.write(2, b'x' * {KIB})"])
+print(flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_parent_is_not_charged_with_what_its_child_wrote() -> None:
+    """The kernel adds it to the parent's /proc/PID/io in the moment the parent waits."""
+    source = ProcfsSource(budget=DescriptorBudget(50))
+    source.open()
+    with subprocess.Popen(
+        [sys.executable, "-c", SHELL],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        before = process_of(source.read(frozenset()), shell.pid).totals.asked_write_bytes
+        shell.stdin.write("go\n")
+        shell.stdin.flush()
+        shell.stdout.readline()
+        after = process_of(source.read(frozenset()), shell.pid).totals.asked_write_bytes
+        summed = int(Path(f"/proc/{shell.pid}/io").read_text("ascii").split()[3])
+        shell.stdin.write("end\n")
+        shell.stdin.flush()
+    source.close()
+
+    assert before is not None
+    assert after is not None
+    # 17 bytes and its line; subprocess itself writes nothing.
+    assert after - before == 17 + 1
+    assert summed - before >= KIB
+
+
 def test_threads_of_this_process_are_seen() -> None:
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
