@@ -14,7 +14,8 @@
 #include "dirty.c"
 #endif
 #ifdef WITH_BLOCK
-#include "block.c"
+#include "bios.c"
+#include "requests.c"
 #endif
 #ifdef WITH_PAUSES
 #include "pauses.c"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who owns an I/O: shared by dirty.c, block.c and pauses.c.
+ * Who owns an I/O: shared by dirty.c, bios.c, requests.c, pauses.c and
+ * syscalls.c.
  *
  * The owner of a page-cache page is the process that last made a page of its
  * address_space dirty, so a flusher's writes are credited to the writer.

@@ -1,44 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Block bytes by owner; latency and queue time by owner, device, operation.
+ * Latency and queue time by owner, device and operation.
  *
- * Hooks:   raw tracepoints block_bio_queue (bytes, in the submitter),
- *          block_rq_insert (queueing begins; only where a scheduler queues),
- *          block_rq_issue (handed to the driver), block_rq_complete (done,
- *          possibly in parts). All since 4.18; one more argument before 5.11.
- * Maps:    owners, devices, behalf, inflight; under_stack is written by user
- *          space.
+ * Hooks:   raw tracepoints block_rq_insert (queueing begins; only where a
+ *          scheduler queues), block_rq_issue (handed to the driver),
+ *          block_rq_complete (done, possibly in parts). All since 4.18; one
+ *          more argument before 5.11.
+ * Maps:    owners, devices, inflight.
  * Not counted: pages that a driver copied below the top layer (dm-crypt,
- *          btrfs compression) are owned by the copying kernel thread in the
- *          latency columns; bytes are taken at the top layer and are right.
+ *          btrfs compression) are owned by the copying kernel thread here;
+ *          bytes are taken at the top layer and are right.
  */
 #include "compat.h"
 #include "owner.h"
-
-#define REQ_OP_MASK 0xff
-#define REQ_READ 0
-#define REQ_WRITE 1
-#define REQ_FLUSH 2
-#define REQ_DISCARD 3
-#define REQ_SECURE_ERASE 5
-#define REQ_WRITE_SAME 7
-#define REQ_WRITE_ZEROES 9
-#define REQ_ZONE_APPEND_OLD 13
-#define S_IFMT 0xf000
-#define S_IFBLK 0x6000
+#include "block.h"
 
 /* 512 (device, operation) pairs: 5 operations of 100 partitions. */
 BPF_HASH(devices, struct device_key, struct device_row, 512);
 BPF_PERCPU_ARRAY(device_zero, struct device_row, 1);
-
-/* (submitter, owner) -> bytes, for kernel threads only; user space removes
- * pairs of ended owners. */
-BPF_HASH(behalf, struct behalf_key, u64, 8192);
-
-/* Partitions and disks below dm or md: their bios were counted above. The
- * one-slot array says whether there are any, to save the lookup. */
-BPF_HASH(under_stack, u32, u32, 1024);
-BPF_ARRAY(has_stack, u32, 1);
 
 /*
  * struct request -> the I/O that it carries now. A driver has a fixed set of
@@ -58,162 +37,6 @@ struct flight {
 	u32 slow;
 };
 BPF_HASH(inflight, u64, struct flight, 16384);
-
-static inline u32 op_of(u32 flags)
-{
-	switch (flags & REQ_OP_MASK) {
-	case REQ_READ:
-		return OP_READ;
-	case REQ_WRITE:
-	case REQ_WRITE_SAME:
-	case REQ_WRITE_ZEROES:
-	case REQ_ZONE_APPEND_OLD:
-		return OP_WRITE;
-	case REQ_FLUSH:
-		return OP_FLUSH;
-	case REQ_DISCARD:
-	case REQ_SECURE_ERASE:
-		return OP_DISCARD;
-	}
-	return OP_OTHER;
-}
-
-static inline u32 dev_of_bio(u64 bio, struct window *copy)
-{
-	u32 dev = 0;
-#ifdef O_bio_bi_bdev
-	u64 bdev = 0;
-
-	PICK(bdev, *copy, bio, O_bio_bi_bdev);
-	RD(dev, bdev, O_block_device_bd_dev);
-#else
-	/* 4.14 to 5.11: the disk and a partition number. */
-	u64 disk = 0;
-	u32 major = 0, minor = 0;
-	u8 part = 0;
-
-	RD(disk, bio, O_bio_bi_disk);
-	RD(part, bio, O_bio_bi_partno);
-	RD(major, disk, O_gendisk_major);
-	RD(minor, disk, O_gendisk_first_minor);
-	dev = (major << 20) | (minor + part);
-#endif
-	return dev;
-}
-
-/*
- * The key of the process that owns a write bio's data, or 0: the owner is
- * whoever submits. One writeback bio carries one inode, so the first page
- * is enough.
- */
-static inline u64 page_owner(u64 bio, struct window *copy)
-{
-	u64 vec = 0, page = 0, head = 0, mapping = 0, host = 0, *key;
-	u16 mode = 0;
-
-	PICK(vec, *copy, bio, O_bio_bi_io_vec);
-	if (!vec)
-		return 0;
-	RD(page, vec, O_bio_vec_bv_page);
-#ifdef O_page_compound_head
-	RD(head, page, O_page_compound_head);
-	if (head & 1)
-		page = head - 1;
-#endif
-	RD(mapping, page, O_page_mapping);
-	/* Low bits mark anonymous and movable pages: direct I/O buffers. */
-	if (!mapping || (mapping & 3))
-		return 0;
-	key = owner_of.lookup(&mapping);
-	if (!key)
-		return 0;
-	RD(host, mapping, O_address_space_host);
-	RD(mode, host, O_inode_i_mode);
-	if ((mode & S_IFMT) == S_IFBLK) {
-		/*
-		 * The device's own page cache: metadata of a mounted file
-		 * system, which many share, or a program that writes to the
-		 * raw device, which nobody holds.
-		 */
-#if defined(O_bio_bi_bdev) && defined(O_block_device_bd_holder)
-		u64 bdev = 0, holder = 0;
-
-		PICK(bdev, *copy, bio, O_bio_bi_bdev);
-		RD(holder, bdev, O_block_device_bd_holder);
-		if (holder)
-			return 0;
-#else
-		return 0;
-#endif
-	}
-	return *key;
-}
-
-static inline void count_behalf(u64 submitter, u64 owner, u64 bytes)
-{
-	struct behalf_key pair = { .submitter = submitter, .owner = owner };
-	u64 *sum = behalf.lookup(&pair), zero = 0;
-
-	if (!sum) {
-		behalf.insert(&pair, &zero);
-		sum = behalf.lookup(&pair);
-		if (!sum) {
-			count_lost(LOST_BEHALF);
-			return;
-		}
-	}
-	ADD(*sum, bytes);
-}
-
-static inline int below_stack(u64 bio, struct window *copy)
-{
-	int zero = 0;
-	u32 dev, *any = has_stack.lookup(&zero);
-
-	if (!any || !*any)
-		return 0;
-	dev = dev_of_bio(bio, copy);
-	return under_stack.lookup(&dev) != 0;
-}
-
-int on_bio(struct bpf_raw_tracepoint_args *ctx)
-{
-	u64 bio = ctx->args[BIO_ARG], owner;
-	u32 flags = 0, size = 0, op;
-	struct self_cache *me;
-	struct owner_row *row;
-	struct window copy;
-
-	COPY(copy, bio);
-	PICK(size, copy, bio, O_bio_bi_iter_bi_size);
-	if (!size || below_stack(bio, &copy))
-		return 0;
-	me = current_self();
-	if (!me)
-		return 0;
-	PICK(flags, copy, bio, O_bio_bi_opf);
-	op = op_of(flags);
-	owner = op == OP_WRITE ? page_owner(bio, &copy) : 0;
-	if (!owner)
-		owner = me->key;
-	row = owner_row(owner);
-	if (row) {
-		if (op == OP_READ)
-			ADD(row->disk_read_bytes, (u64)size);
-		else if (op == OP_WRITE)
-			ADD(row->disk_write_bytes, (u64)size);
-		else if (op == OP_DISCARD)
-			ADD(row->disk_discard_bytes, (u64)size);
-	}
-	if (owner != me->key) {
-		row = owner_row(me->key);
-		if (me->kthread)
-			count_behalf(me->key, owner, size);
-	}
-	if (row)
-		ADD(row->submitted_bytes, (u64)size);
-	return 0;
-}
 
 static inline u32 dev_of_request(u64 rq, struct window *copy)
 {
