@@ -119,10 +119,10 @@ def time_labels(count: int, interval_s: float, width: int) -> list[tuple[int, st
 def _ago(seconds: float) -> str:
     if seconds == 0:
         return "now"
-    for unit, name in ((3600, "h"), (60, "m")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"-{seconds / unit:.0f}{name}"
-    return f"-{seconds:.0f}s" if seconds < 60 else f"-{seconds // 60:.0f}m{seconds % 60:02.0f}s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest_s, "s"))
+    return "-" + "".join(f"{count}{name}" for count, name in parts if count)
 
 
 def nice_top(value: float, unit: str, *, si: bool = False) -> float:

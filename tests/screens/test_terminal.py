@@ -49,6 +49,7 @@ sys.exit(app.return_code)
 APPS = {
     "tiny": ([sys.executable, "-c", TINY_APP], "here it is"),
     "tiny, low bandwidth": ([sys.executable, "-c", TINY_APP, "--low-bandwidth"], "here it is"),
+    "iotop-ng": ([sys.executable, "-m", "iotop_ng", "--source", "procfs"], "COMMAND"),
 }
 MODE = re.compile(rb"\x1b\[\?([0-9;]+)([hl])")
 KITTY_PUSH = re.compile(rb"\x1b\[>[0-9]+u")

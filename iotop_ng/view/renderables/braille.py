@@ -89,14 +89,14 @@ def _spans(points: Series, columns: int, rows: int, top: float) -> list[tuple[in
     """
     shown = points[-columns:]
     offset = columns - len(shown)
-    scale = (rows - 1) / top if top > 0 else 0.0
     spans = []
     before: int | None = None
     for index, value in enumerate(shown, offset):
         if value is None:
             before = None
             continue
-        row = rows - 1 - min(rows - 1, max(0, round(value * scale)))
+        share = min(1.0, max(0.0, value / top)) if top > 0 else 0.0
+        row = rows - 1 - round(share * (rows - 1))
         if before is None or abs(before - row) <= 1:
             spans.append((index, row, row))
         elif before < row:

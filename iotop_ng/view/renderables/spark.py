@@ -37,14 +37,13 @@ def spark(
     if top is None:
         top = max((value for value in shown if value is not None), default=0.0)
     last = len(levels) - 1
-    scale = last / top if top > 0 else 0.0
     # One comprehension, because a screen of 50 rows calls this 50 times per refresh.
     cells = [
         GAP
         if value is None
         else levels[0]
         if value <= 0
-        else levels[min(last, int(value * scale) + 1 if scale else last)]
+        else levels[last if value >= top else int(value / top * last) + 1]
         for value in shown
     ]
     return "".join(cells).rjust(width)
