@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar
@@ -69,6 +69,7 @@ class IotopApp(FrameDiffMixin, App[None]):
         super().__init__()
         self.settings = settings
         self.themes = themes
+        self.is_ascii = needs_ascii(os.environ) if settings.ascii is None else settings.ascii
         self.actions = with_keys(settings.keys)
         self.low_bandwidth = bool(settings.low_bandwidth)
         self.failure: Exception | None = None
@@ -129,7 +130,7 @@ class IotopApp(FrameDiffMixin, App[None]):
         return Ink(
             self.themes[self.theme_name],
             self.get_line_filters(),
-            ascii_only=bool(self.settings.ascii),
+            ascii_only=self.is_ascii,
         )
 
     def _recolour(self, _: TextualTheme) -> None:
@@ -187,8 +188,9 @@ class IotopApp(FrameDiffMixin, App[None]):
         from iotop_ng.view.screens.graph import GraphScreen, Pens  # noqa: PLC0415
 
         colors = self.themes[self.theme_name].series
-        is_ascii, si = bool(self.settings.ascii), self.settings.si
-        pens = Pens(colors, not self.no_color, is_ascii, si)
+        si = self.settings.si
+        has_color = self.themes[self.theme_name].kind != "mono" and not self.no_color
+        pens = Pens(colors, has_color, self.is_ascii, si)
         self.push_screen(GraphScreen(self.main.tape, self.make_ink(), pens, message.row))
 
     # -- actions -------------------------------------------------------------------------------
@@ -210,7 +212,11 @@ class IotopApp(FrameDiffMixin, App[None]):
 
         if not isinstance(self.screen, SettingsScreen):
             controls = self.main.controls
-            self.push_screen(SettingsScreen(controls.columns, tuple(self.themes), self.theme_name))
+            themes = tuple(self.themes)
+            page = SettingsScreen(
+                controls.columns, themes, self.theme_name, ascii_only=self.is_ascii
+            )
+            self.push_screen(page)
 
     def do_palette(self) -> None:
         """Open the command palette."""
@@ -277,7 +283,7 @@ def run(settings: Settings) -> int:
     """
     check_keys(settings.keys)
     themes = load_themes(settings.themes_dir)
-    theme = settings.theme or default_name(os.environ)
+    theme = theme_name(settings)
     themes[theme]  # an unknown name ends here
     app = IotopApp(settings, themes, theme, clean(os.uname().nodename, 64), _live_feed)
     guard = terminal.install(app)
@@ -291,6 +297,27 @@ def run(settings: Settings) -> int:
     if app.failure is not None:
         raise SourceError(sentence(app.failure))
     return app.return_code or 0
+
+
+def theme_name(settings: Settings) -> str:
+    """Return the theme to start with: asked for, else what suits the terminal."""
+    name = settings.theme or default_name(os.environ)
+    return _SWAPPED.get(name, name) if settings.inverse else name
+
+
+def needs_ascii(environ: Mapping[str, str]) -> bool:
+    """Return whether this terminal draws only ASCII, as far as the environment tells.
+
+    The Linux console has no braille and few blocks. A locale without a character set (C, or none
+    after sudo) says nothing about the terminal; Textual writes UTF-8 in any case.
+    """
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    _, dot, charset = locale.partition(".")
+    is_utf8 = charset.partition("@")[0].lower().replace("-", "") == "utf8"
+    return environ.get("TERM") == "linux" or (bool(dot) and not is_utf8)
+
+
+_SWAPPED = {"dark": "light", "light": "dark"}
 
 
 def _live_feed(app: IotopApp) -> Feed:

@@ -45,6 +45,9 @@ class Controls:
     si: bool = False
     read_only: bool = False
     hide_exited: bool = False
+    has_clock: bool = True
+    is_mirrored: bool = False
+    """Sparklines have the newest interval at the left."""
     pids: frozenset[int] = frozenset()
     users: frozenset[str] = frozenset()
     columns_chosen: bool = False
@@ -71,6 +74,8 @@ class Controls:
             si=settings.si,
             read_only=settings.read_only,
             hide_exited=settings.hide_exited,
+            has_clock=settings.clock,
+            is_mirrored=settings.reverse_graph,
             pids=settings.pids,
             users=settings.users,
             columns_chosen=bool(settings.columns),
@@ -96,7 +101,13 @@ class Controls:
     def look(self) -> Look:
         """Return how to show it."""
         return Look(
-            self.sort, self.is_reversed, self.mode, self.full_command, self.threads, self.si
+            sort=self.sort,
+            is_reversed=self.is_reversed,
+            mode=self.mode,
+            full_command=self.full_command,
+            is_thread_view=self.threads,
+            si=self.si,
+            is_mirrored=self.is_mirrored,
         )
 
     def needs(self) -> frozenset[Need]:

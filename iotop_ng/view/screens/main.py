@@ -161,9 +161,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self._paint_table(frame)
             self._paint_detail(frame)
         elif self.controls.view == DEVICES:
-            width = self.page.size.width
             lines, at = device_view_lines(
-                frame, self.device_cursor, self.ink, width, si=self.controls.si
+                frame, self.device_cursor, self.ink, *self.page.size, si=self.controls.si
             )
             self.device_cursor = max(min(self.device_cursor, len(frame.devices) - 1), 0)
             self.page.show(lines)
@@ -183,6 +182,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
             doing=self._doing,
             failure=self._failure,
             rows=len(self.table.placed),
+            has_clock=self.controls.has_clock,
         )
         notes = 1 if self.size.height < ROOMY else 3
         self._top.show([first_line(frame, status, glyphs, width)])

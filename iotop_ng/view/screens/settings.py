@@ -41,10 +41,13 @@ class SettingsScreen(ModalScreen[None]):
     }
     SettingsScreen #columns { width: 2fr; }
     SettingsScreen #themes { width: 1fr; }
+    SettingsScreen.-ascii OptionList { text-overflow: clip; scrollbar-size-vertical: 0; }
     """
 
-    def __init__(self, columns: Sequence[str], themes: Sequence[str], theme: str) -> None:
-        super().__init__()
+    def __init__(
+        self, columns: Sequence[str], themes: Sequence[str], theme: str, *, ascii_only: bool
+    ) -> None:
+        super().__init__(classes="-ascii" if ascii_only else "")
         self._on = list(columns)
         self._themes = themes
         self._theme = theme

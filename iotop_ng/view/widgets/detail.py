@@ -9,15 +9,16 @@ from rich.cells import cell_len
 from iotop_ng import units
 from iotop_ng.model.fields import COLUMNS, Column, Mode, text
 from iotop_ng.model.frame import Frame, Row
-from iotop_ng.view.renderables.braille import ascii_lines, braille_lines
 from iotop_ng.view.renderables.spark import by_tick
 from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
+from iotop_ng.view.widgets.plots import (
+    Series,
+    bytes_series,
+    latency_series,
+    plot_height,
+    plots,
+)
 
-PLOT_HEIGHT = 5
-TALL_PLOT_HEIGHT = 9
-"""Where the pane has more than TALL_PANE lines."""
-TALL_PANE = 24
-PLOT_MIN_WIDTH = 24
 COLUMN_CELL = 62
 """Title, value and source of a column."""
 THREADS_SHOWN = 8
@@ -34,48 +35,17 @@ class Manner(NamedTuple):
     si: bool
 
 
-class Series(NamedTuple):
-    """One plot of a row's history."""
-
-    label: str
-    role: str
-    values: list[float | None]
-    now: str
-    peak: str
-
-
 def series(row: Row, frame: Frame, *, si: bool) -> tuple[Series, ...]:
     """Return written and read bytes per second and the 99th percentile of latency over time."""
-    ticks = max(frame.history_ticks, 2)
-    born = max(row.first_tick, 1)
-    write = by_tick(((p.tick, p.write_bytes_per_s) for p in row.history), frame.tick, ticks, born)
-    read = by_tick(((p.tick, p.read_bytes_per_s) for p in row.history), frame.tick, ticks, born)
+    ticks, tick, past = max(frame.history_ticks, 2), frame.tick, row.history
+    write = by_tick(((p.tick, p.write_bytes_per_s) for p in past), tick, ticks, row.first_tick)
+    read = by_tick(((p.tick, p.read_bytes_per_s) for p in past), tick, ticks, row.first_tick)
     # An interval without a request has no latency: a gap, not 0.
-    slow = by_tick(
-        ((p.tick, p.latency_p99_us) for p in row.history), frame.tick, ticks, frame.tick + 1
-    )
+    slow = by_tick(((p.tick, p.latency_p99_us) for p in past), tick, ticks, tick + 1)
     return (
-        Series(
-            "write",
-            "write",
-            write,
-            units.human(row.write_bytes_per_s, si=si) + "/s",
-            units.human(_peak(write), si=si) + "/s",
-        ),
-        Series(
-            "read",
-            "read",
-            read,
-            units.human(row.read_bytes_per_s, si=si) + "/s",
-            units.human(_peak(read), si=si) + "/s",
-        ),
-        Series(
-            "latency p99",
-            "latency",
-            slow,
-            units.duration(row.latency_p99_us),
-            units.duration(_peak(slow)),
-        ),
+        bytes_series("write", write, row.write_bytes_per_s, si=si),
+        bytes_series("read", read, row.read_bytes_per_s, si=si),
+        latency_series("p99", slow, row.latency_p99_us),
     )
 
 
@@ -83,8 +53,7 @@ def detail_lines(row: Row, frame: Frame, manner: Manner) -> list[Line]:
     """Return the whole pane, top to bottom; what matters most comes first."""
     ink, width, height, _, si = manner
     lines: list[Line] = [_title(row, ink, width)]
-    plot_height = TALL_PLOT_HEIGHT if height > TALL_PANE else PLOT_HEIGHT
-    lines += plots(series(row, frame, si=si), ink, width, plot_height)
+    lines += plots(series(row, frame, si=si), ink, width, plot_height(height))
     lines += _facts(row, ink, width)
     lines += _threads(row, frame, width, si=si)
     lines += _columns(row, frame.mono_ns, manner)
@@ -95,7 +64,7 @@ def _title(row: Row, ink: Ink, width: int) -> Line:
     name = f"{row.pid}" if row.tid is None else f"{row.pid} thread {row.tid}"
     gone = "  ended" if row.exited else ""
     rule = ink.glyphs.rule
-    hint = f" Enter larger  Esc close {rule * 2}"
+    hint = f" Enter resize  Esc close {rule * 2}"
     head = ink.safe(f"{rule * 2} {name} {row.comm}{gone} ")
     room = max(width - len(hint), 8)
     taken = min(cell_len(head), room)
@@ -104,28 +73,6 @@ def _title(row: Row, ink: Ink, width: int) -> Line:
         (rule * (room - taken), "rule"),
         (hint, "muted"),
     ]
-
-
-def plots(all_series: tuple[Series, ...], ink: Ink, width: int, height: int) -> list[Line]:
-    """Return the plots beside each other, as many as are at least PLOT_MIN_WIDTH wide."""
-    count = min(len(all_series), max(width // PLOT_MIN_WIDTH, 1))
-    each = (width - 1) // count - 1
-    draw = ascii_lines if ink.is_ascii else braille_lines
-    heads: list[Run] = []
-    bodies: list[list[Run]] = [[] for _ in range(height)]
-    for one in all_series[:count]:
-        head = f"{one.label} {one.now}  peak {one.peak}"
-        heads += [(" ", ""), (fit(ink.safe(head), each, ink.glyphs.cut), one.role)]
-        for body, drawn in zip(
-            bodies, draw([one.values[-_points(each, ink) :]], each, height), strict=True
-        ):
-            body.append((" ", ""))
-            body.extend((run, one.role if number else "axis") for run, number in drawn)
-    return [heads, *bodies]
-
-
-def _points(width: int, ink: Ink) -> int:
-    return width if ink.is_ascii else width * 2
 
 
 def _facts(row: Row, ink: Ink, width: int) -> list[Line]:
@@ -194,7 +141,3 @@ def _column(column: Column, shown: str, ink: Ink, width: int) -> list[Run]:
         (f"{shown:>9} ", "muted" if shown == "-" else ""),
         (fit(ink.safe(column.source), source, ink.glyphs.cut), "muted"),
     ]
-
-
-def _peak(values: list[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)

@@ -10,6 +10,13 @@ from iotop_ng.model.frame import DeviceRow, Frame, OpRow
 from iotop_ng.view.renderables.spark import by_tick, spark
 from iotop_ng.view.widgets.devicelines import BUSY_PCT, SLOW_US, SPARK_FLOOR
 from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
+from iotop_ng.view.widgets.plots import (
+    Series,
+    bytes_series,
+    latency_series,
+    plot_height,
+    plots,
+)
 
 FIRST_SLOT = 10
 LAST_SLOT = 34
@@ -71,7 +78,7 @@ def ordered(frame: Frame) -> list[DeviceRow]:
 
 
 def device_view_lines(
-    frame: Frame, cursor: int, ink: Ink, width: int, *, si: bool
+    frame: Frame, cursor: int, ink: Ink, width: int, height: int, *, si: bool
 ) -> tuple[list[Line], int]:
     """Return the lines of the view, and which of them has the cursor."""
     devices = ordered(frame)
@@ -84,8 +91,25 @@ def device_view_lines(
         for index, device in enumerate(devices)
     ]
     lines.append([("", "")])
-    lines += op_lines(devices[min(cursor, len(devices) - 1)], ink, width, si=si)
+    device = devices[min(cursor, len(devices) - 1)]
+    lines += op_lines(device, ink, width, si=si)
+    lines.append([("", "")])
+    lines += plots(_series(device, frame, si=si), ink, width, plot_height(height))
     return lines, cursor + 1
+
+
+def _series(device: DeviceRow, frame: Frame, *, si: bool) -> tuple[Series, ...]:
+    ticks, tick, past = max(frame.history_ticks, 2), frame.tick, device.history
+    first = min((p.tick for p in past), default=1)
+    write = by_tick(((p.tick, p.write_bytes_per_s) for p in past), tick, ticks, first)
+    read = by_tick(((p.tick, p.read_bytes_per_s) for p in past), tick, ticks, first)
+    # An interval without a request has no latency: a gap, not 0.
+    slow = by_tick(((p.tick, p.latency_p99_us) for p in past), tick, ticks, tick + 1)
+    return (
+        bytes_series("write", write, device.write_bytes_per_s, si=si),
+        bytes_series("read", read, device.read_bytes_per_s, si=si),
+        latency_series("p99", slow, device.latency_p99_us),
+    )
 
 
 def _fitting(width: int) -> list[_Field]:

@@ -25,6 +25,7 @@ class Status(NamedTuple):
     failure: str = ""
     rows: int = 0
     """Rows shown."""
+    has_clock: bool = True
 
 
 def health(frame: Frame, status: Status) -> str:
@@ -55,6 +56,7 @@ def first_line(frame: Frame, status: Status, glyphs: Glyphs, width: int) -> list
     ]
     pieces.extend((0, ((" ", ""), (f" {flag} ", "match"))) for flag in status.flags)
     clock = time.strftime("%H:%M:%S", time.localtime(frame.wall_ns / 1e9)) if frame.wall_ns else ""
+    clock = clock if status.has_clock else ""
     return pack(pieces, width, ((f" {clock} ", ""),) if clock else ())
 
 

@@ -44,6 +44,8 @@ class Look(NamedTuple):
     full_command: bool
     is_thread_view: bool
     si: bool
+    is_mirrored: bool = False
+    """Sparklines have the newest interval at the left."""
 
 
 class ProcTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -222,7 +224,7 @@ class ProcTable(ScrollView, can_focus=True, inherit_bindings=False):
         )
 
     def _title(self, column: Column) -> str:
-        if column.id == "pid" and self.look.is_thread_view:
+        if column.id == "pid" and placed.row.tid is not None:
             return "TID"
         return title(column, self.look.mode)
 
@@ -269,7 +271,7 @@ class ProcTable(ScrollView, can_focus=True, inherit_bindings=False):
             return self._spark(placed.row, width)
         if column.id == layout.COMMAND:
             return fit(self.ink.safe(self._command(placed)), width, self.ink.glyphs.cut)
-        if column.id == "pid" and self.look.is_thread_view:
+        if column.id == "pid" and placed.row.tid is not None:
             column = BY_ID["tid"]
         shown = text(
             column, placed.row, self.look.mode, si=self.look.si, now_ns=self._frame.mono_ns
@@ -306,7 +308,8 @@ class ProcTable(ScrollView, can_focus=True, inherit_bindings=False):
         values = by_tick(points, frame.tick, width, first)
         floor = SPARK_FLOOR["latency" if family == "latency" else "bytes"]
         top = max(floor, max((value for value in values if value is not None), default=0.0))
-        return spark(values, width, top, ascii=self.ink.is_ascii)
+        drawn = spark(values, width, top, ascii=self.ink.is_ascii)
+        return drawn[::-1] if self.look.is_mirrored else drawn
 
 
 def _family(column: Column) -> str:
