@@ -224,7 +224,7 @@ class ProcTable(ScrollView, can_focus=True, inherit_bindings=False):
         )
 
     def _title(self, column: Column) -> str:
-        if column.id == "pid" and placed.row.tid is not None:
+        if column.id == "pid" and self.look.is_thread_view:
             return "TID"
         return title(column, self.look.mode)
 
