@@ -101,7 +101,6 @@ class Processes:
             if key in self._listed:
                 self._listed[key].is_still = False
         for task in self._ended.retire(tick):
-            self._history.forget(task.process.key)
             self._gone.pop(task.process.key, None)
 
     def _take(self, process: Process, turn: _Turn) -> Task:

@@ -235,3 +235,17 @@ def test_a_session_that_is_woken_for_nothing_sleeps_on() -> None:
 
     assert times(source) == [0, 1]
     assert clock.wakes == 0
+
+
+def test_a_wake_counts_once() -> None:
+    class Watchful(ManualClock):
+        def sleep_until(self, mono_ns: int, wake: threading.Event | None = None) -> None:
+            assert wake is not None
+            assert not wake.is_set()
+            super().sleep_until(mono_ns, wake)
+
+    clock = Watchful(mono_ns=START)
+    looked_at = Session(ScriptedSource(clock, [sample(0)]), clock, 1.0)
+    looked_at.wake()
+
+    assert [frame.tick for frame in looked_at.frames(count=2)] == [0, 1, 2]

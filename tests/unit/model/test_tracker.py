@@ -174,6 +174,14 @@ def test_an_idle_row_is_handed_out_again_as_it_is() -> None:
     assert frames[3].write_bytes_per_s == 0.0
 
 
+def test_an_idle_row_is_known_again_after_an_interval_without_length() -> None:
+    tracker = Tracker()
+    idle = wrote(7, MIB)
+    frames = [tracker.advance(sample(at, [idle])) for at in (0, 1, 1, 2)]
+
+    assert [f.rows[0].write_bytes_per_s for f in frames] == [None, 0.0, None, 0.0]
+
+
 def test_an_equal_process_is_as_idle_as_the_same_one() -> None:
     tracker = Tracker()
     frames = [tracker.advance(sample(at, [wrote(7, MIB)])) for at in range(4)]
@@ -228,6 +236,36 @@ def test_a_folded_process_that_stays_listed_is_not_taken_for_a_new_one() -> None
 
     assert (len(frame.rows), frame.ended_hidden) == (LIMIT, 10)
     assert frame.write_bytes_per_s == 0.0
+
+
+def test_a_folded_process_that_does_something_is_shown_again() -> None:
+    def ended(pid: int, disk: int) -> Process:
+        return process(pid, Totals(write_bytes=pid, disk_write_bytes=disk), is_exited=True)
+
+    tracker = Tracker(history_ticks=50)
+    tracker.advance(sample(0, []))
+    crowd = [ended(pid, 0) for pid in range(1, LIMIT + 11)]
+    for at in range(1, 4):
+        frame = tracker.advance(sample(at, crowd))
+    assert (1 in by_pid(frame), frame.ended_hidden) == (False, 10)
+    frame = tracker.advance(sample(4, [ended(1, 4096), *crowd[1:]]))
+
+    assert by_pid(frame)[1].disk_write_bytes_per_s == 4096
+    assert frame.ended_hidden == 9
+
+
+def test_a_reused_tid_does_not_inherit_a_history() -> None:
+    def shot(*threads: tuple[int, int]) -> Process:
+        parts = tuple([thread(tid, write_bytes=count) for tid, count in threads])
+        return wrote(7, 1000, threads=parts)
+
+    tracker = Tracker()
+    tracker.advance(sample(0, [shot((7, 0), (8, 0))]))
+    tracker.advance(sample(1, [shot((7, 0), (8, 50))]))
+    tracker.advance(sample(2, [shot((7, 0))]))
+    frame = tracker.advance(sample(3, [shot((7, 0), (8, 5))]))
+
+    assert {row.tid: [p.tick for p in row.history] for row in frame.threads}[8] == [3]
 
 
 def test_threads_and_a_residual_row_sum_up_to_the_process() -> None:
@@ -408,6 +446,15 @@ def test_a_device_that_comes_later_brings_no_past() -> None:
 
     assert (row.write_bytes_per_s, row.write_bytes_total) == (None, 0)
     assert (then.write_bytes_per_s, then.write_bytes_total) == (MIB, MIB)
+
+
+def test_a_device_that_takes_over_a_number_brings_no_past() -> None:
+    tracker = Tracker()
+    tracker.advance(sample(0, [], [device("sda")]))
+    tracker.advance(sample(1, [], [device("sda", write_bytes=MIB)]))
+    (row,) = tracker.advance(sample(2, [], [device("sdb", write_bytes=9 * MIB)])).devices
+
+    assert (row.write_bytes_per_s, row.write_bytes_total, row.history) == (None, 0, ())
 
 
 def test_host_and_probes_become_rates() -> None:
