@@ -145,11 +145,12 @@ class BestSource:
         choice = self._decide(facts, self._forced, self._on_progress)
         try:
             choice.source.open()
-        except IotopError as error:
+        except (IotopError, OSError) as error:
             choice.source.close()
+            problem = error if isinstance(error, IotopError) else SourceError(str(error))
             if self._forced is not None or choice.source.name == "procfs":
-                raise
-            choice = step_down(facts, error)
+                raise problem from error
+            choice = step_down(facts, problem)
             choice.source.open()
         self._source = choice.source
         # The procfs source says them itself: it knows more of them while it runs.
@@ -201,12 +202,23 @@ def _procfs(facts: Facts, found: tuple[Obstacle, ...]) -> Choice:
         notes.append(f"no BPF: {_sentence(found[0])}{more}")
     if facts.hidepid and "CAP_SYS_PTRACE" not in facts.capabilities:
         notes.append(f"/proc hides other users' processes (hidepid={facts.hidepid}): {SUDO}")
-    has_taskstats = facts.delayacct != "missing" and not facts.taskstats_error
-    source = ProcfsSource(delays=TaskStats() if has_taskstats else None, notes=tuple(notes))
+    problem = _delays_problem(facts)
+    source = ProcfsSource(
+        delays=None if problem else TaskStats(), delays_problem=problem, notes=tuple(notes)
+    )
     remedies = [obstacle.remedy for obstacle in found if obstacle.remedy]
-    if facts.delayacct == "off":
+    if facts.delayacct == "off" and not problem:
         remedies.append(DELAYACCT_ON)
     return Choice(source, tuple(notes), tuple(dict.fromkeys(remedies)))
+
+
+def _delays_problem(facts: Facts) -> str:
+    """Say why delays cannot be read even if they were counted; "" when they can."""
+    if facts.delayacct == "missing":
+        return "no IO%: this kernel has no delay accounting"
+    if facts.taskstats_error:
+        return f"no IO%: {facts.taskstats_error}" + ("" if facts.is_root else f": {SUDO}")
+    return ""
 
 
 def _sentence(obstacle: Obstacle) -> str:

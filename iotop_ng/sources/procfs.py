@@ -63,6 +63,14 @@ class ProcfsSource:
     """Totals of every process that /proc shows; see `Source` for the protocol.
 
     An idle process costs one pread: what was made of it is handed out again.
+
+    Args:
+        root: where /proc and /sys are.
+        clock: the times that samples carry.
+        delays: asked for delays while the kernel counts them; None where it never can be.
+        delays_problem: the note that says why `delays` is None.
+        notes: what else is restricted, for every sample.
+        budget: how many descriptors may be kept; None for what this process is allowed.
     """
 
     name = "procfs"
@@ -73,6 +81,7 @@ class ProcfsSource:
         root: Path = Path("/"),
         clock: Clock | None = None,
         delays: DelayReader | None = None,
+        delays_problem: str = "",
         notes: tuple[str, ...] = (),
         budget: DescriptorBudget | None = None,
     ) -> None:
@@ -80,6 +89,7 @@ class ProcfsSource:
         self._proc = f"{root / 'proc'}/"
         self._clock = clock or SystemClock()
         self._delay_reader = delays
+        self._delays_problem = delays_problem
         self._has_delays = False
         self._is_counting = False
         self._delay_switch = KeptFile(root / "proc/sys/kernel/task_delayacct")
@@ -111,7 +121,7 @@ class ProcfsSource:
                 self._delay_reader.open()
                 self._has_delays = True
             except IotopError as error:
-                self._notes = (*self._notes, str(error))
+                self._delays_problem = f"no IO%: {error}"
         if not self._is_accounted_from_boot():
             self._accounted_from_ns = self._clock.mono_ns()
 
@@ -337,7 +347,7 @@ class ProcfsSource:
         if any(not task.is_readable for task in self._tasks.values()):
             notes.append(NOTE_PROTECTED if self._is_capable else NOTE_DENIED)
         if not self._is_counting:
-            notes.append(NOTE_DELAYS)
+            notes.append(self._delays_problem or NOTE_DELAYS)
         elif self._accounted_from_ns:
             notes.append(NOTE_DELAYS_YOUNG)
         return tuple(notes)

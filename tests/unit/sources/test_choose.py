@@ -118,7 +118,7 @@ def test_obstacles_are_told_from_the_most_basic_on() -> None:
 class ScriptedSource:
     """A source that fails to open, or tells one sample."""
 
-    def __init__(self, name: str, problem: IotopError | None = None) -> None:
+    def __init__(self, name: str, problem: IotopError | OSError | None = None) -> None:
         self.name = name
         self.problem = problem
         self.calls: list[str] = []
@@ -170,6 +170,36 @@ def test_a_source_that_fails_steps_down_out_loud() -> None:
     assert "no BPF: the verifier says no: mend the verifier" in sample.notes
     assert NOTE_SHORT in sample.notes
     assert sample.processes
+
+
+def test_an_error_of_the_system_steps_down_too() -> None:
+    source = best(ScriptedSource("bcc", OSError(28, "No space left on device")))
+
+    source.open()
+    notes = source.read(NOTHING).notes
+    source.close()
+
+    assert any("No space left" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"delayacct": "missing"}, "no IO%: this kernel has no delay accounting"),
+        (
+            {"delayacct": "on", "taskstats_error": "task accounting needs CAP_NET_ADMIN"},
+            "no IO%: task accounting needs CAP_NET_ADMIN: sudo iotop-ng",
+        ),
+    ],
+)
+def test_why_there_is_no_io_share_is_said(given: dict[str, str], words: str) -> None:
+    facts = kernel("6.8.0", is_root=False, capabilities=NOBODY, **given)
+    source = BestSource("procfs", look=lambda: facts)
+    source.open()
+    notes = source.read(NOTHING).notes
+    source.close()
+
+    assert words in notes
 
 
 def test_a_forced_source_does_not_step_down() -> None:

@@ -386,4 +386,5 @@ def test_without_permission_for_taskstats_the_rest_works(fake: FakeProc) -> None
 
     assert by_pid(sample)[100].totals.write_bytes == 8192
     assert by_pid(sample)[100].totals.io_delay_ns is None
-    assert "task accounting needs CAP_X" in sample.notes
+    assert "no IO%: task accounting needs CAP_X" in sample.notes
+    assert NOTE_DELAYS not in sample.notes
