@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from iotop_ng.export import records
+from iotop_ng.export.kept import Kept
 from iotop_ng.model.frame import Frame, Row
 
 _WORDS = {True: "true", False: "false", None: ""}
@@ -26,19 +27,27 @@ class CsvRows:
     ) -> None:
         self._fields = records.task_fields(columns, threads=threads)
         self._wants_names = has_names
+        self._tasks: Kept[str] = Kept()
 
     def interval(self, frame: Frame, rows: Sequence[Row]) -> bytes:
         """Return the lines of one interval."""
         about = records.interval(frame)
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
+        text = ""
         if self._wants_names:
-            writer.writerow([*about, *(name for name, _ in self._fields)])
+            text = _line([*about, *(name for name, _ in self._fields)])
             self._wants_names = False
-        start = [_cell(value) for value in about.values()]
-        for row in rows:
-            writer.writerow([*start, *(_cell(get(row)) for _, get in self._fields)])
-        return out.getvalue().encode("utf-8", "replace")
+        start = _line(map(_cell, about.values())).removesuffix("\n")
+        tasks = self._tasks.values(rows, self._task)
+        return (text + "".join(f"{start},{task}" for task in tasks)).encode("utf-8", "replace")
+
+    def _task(self, row: Row) -> str:
+        return _line(_cell(get(row)) for _, get in self._fields)
+
+
+def _line(cells: Iterable[object]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
 
 
 def _cell(value: records.Scalar) -> records.Scalar:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from iotop_ng.export import records
+from iotop_ng.export.kept import Kept
 from iotop_ng.model.frame import Frame, Row
 
 
@@ -21,6 +22,7 @@ class JsonLines:
     def __init__(self, columns: Sequence[str] = (), *, threads: bool = False) -> None:
         self._fields = records.task_fields(columns, threads=threads)
         self._encoder = msgspec.json.Encoder()
+        self._tasks: Kept[msgspec.Raw] = Kept()
 
     def interval(self, frame: Frame, rows: Sequence[Row]) -> bytes:
         """Return one line."""
@@ -28,6 +30,9 @@ class JsonLines:
             "schema": records.SCHEMA,
             **records.interval(frame),
             "devices": [records.device(row) for row in frame.devices],
-            "tasks": [records.task(row, self._fields) for row in rows],
+            "tasks": self._tasks.values(rows, self._task),
         }
         return self._encoder.encode(record) + b"\n"
+
+    def _task(self, row: Row) -> msgspec.Raw:
+        return msgspec.Raw(self._encoder.encode(records.task(row, self._fields)))

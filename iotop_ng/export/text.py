@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from iotop_ng.clock import NS_PER_S
+from iotop_ng.export.kept import Kept
 from iotop_ng.model.column import Mode
 from iotop_ng.model.frame import Frame, Row
 
@@ -67,6 +68,30 @@ def lines(
     # What a process did beyond its live threads has no line in the original.
     found = [line for line in found if line.row.tid != 0 or (line.has_io and not options.strict)]
     return found if options.is_sorted else sorted(found, key=order, reverse=True)
+
+
+class Texts:
+    """Turns lines into text, those of unchanged rows only once."""
+
+    def __init__(self, mode: Mode) -> None:
+        self._kept: Kept[str] = Kept()
+        # An average changes while nothing happens.
+        self._changes_by_itself = mode is Mode.AVERAGE
+        self._context: object = None
+
+    def of(self, found: Sequence[Line], write: Callable[[Line], str], context: object) -> list[str]:
+        """Return the text of each line.
+
+        Args:
+            found: the lines.
+            write: makes the text of one.
+            context: what else the texts depend on.
+        """
+        if self._changes_by_itself or context != self._context:
+            self._kept.forget()
+            self._context = context
+        by_row = {id(line.row): line for line in found}
+        return self._kept.values([line.row for line in found], lambda row: write(by_row[id(row)]))
 
 
 def total_bytes(line: Line) -> float:

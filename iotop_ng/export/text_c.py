@@ -20,6 +20,7 @@ from iotop_ng.clock import NS_PER_S
 from iotop_ng.export.text import (
     Line,
     Options,
+    Texts,
     cells,
     lines,
     program,
@@ -40,6 +41,7 @@ class CText:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._texts = Texts(options.mode)
         self._has_names = False
         self._read_bytes = 0.0
         self._write_bytes = 0.0
@@ -52,7 +54,7 @@ class CText:
         stamp = ""
         if options.timestamps and options.quiet > 2 and not options.strict:
             stamp = time.strftime("%H:%M:%S ", time.localtime(frame.wall_ns // NS_PER_S))
-        text += [stamp + self._line(line) for line in found]
+        text += [stamp + line for line in self._texts.of(found, self._line, None)]
         return "".join(f"{line}\n" for line in text).encode("utf-8", "replace")
 
     def _order(self, line: Line) -> float:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from iotop_ng.clock import NS_PER_S
-from iotop_ng.export.text import Line, Options, lines, task_id, task_note, total_bytes
+from iotop_ng.export.text import Line, Options, Texts, lines, task_id, task_note, total_bytes
 from iotop_ng.model.column import Mode
 from iotop_ng.model.frame import Frame, Row
 
@@ -38,6 +38,7 @@ class PyText:
 
     def __init__(self, options: Options, *, pid_width: int, says_actual: bool = False) -> None:
         self._options = options
+        self._texts = Texts(options.mode)
         self._pid_width = pid_width
         self._has_names = False
         self._sums = (
@@ -68,7 +69,11 @@ class PyText:
         if options.timestamps:
             stamp = time.strftime("%H:%M:%S ", time.localtime(frame.wall_ns // NS_PER_S))
         text = [stamp + line for line in self._summary(frame)] + self._names()
-        text += [stamp + self._line(line, names, has_delays=has_delays) for line in found]
+
+        def write(line: Line) -> str:
+            return self._line(line, names, has_delays=has_delays)
+
+        text += [stamp + line for line in self._texts.of(found, write, (names, has_delays))]
         return "".join(f"{line}\n" for line in text).encode("utf-8", "replace")
 
     def _order_of(self, *, has_delays: bool) -> Callable[[Line], float]:
