@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -260,7 +261,7 @@ def test_a_full_disk_is_told() -> None:
 
 
 def test_a_closed_stdout_is_told() -> None:
-    command = " ".join(COMMAND) + " -n 1 >&-"
+    command = shlex.join(COMMAND) + " -n 1 >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
