@@ -101,7 +101,7 @@ def as_error(obstacle: Obstacle) -> IotopError:
     return SourceError(obstacle.what, obstacle.remedy)
 
 
-def step_down(facts: Facts, error: IotopError) -> Choice:
+def step_down(facts: Facts, error: Exception) -> Choice:
     """Return what to use after the BPF source failed to open although the facts allowed it."""
     remedy = error.remedy if isinstance(error, SourceError) else ""
     return _procfs(facts, (Obstacle(clean(str(error), 300), remedy or "iotop-ng doctor"),))
@@ -138,6 +138,7 @@ class BestSource:
 
         Raises:
             IotopError: when the forced source does not work, or none does.
+            OSError: likewise, in words of the system.
         """
         if self._source is not None:
             return
@@ -147,10 +148,9 @@ class BestSource:
             choice.source.open()
         except (IotopError, OSError) as error:
             choice.source.close()
-            problem = error if isinstance(error, IotopError) else SourceError(str(error))
             if self._forced is not None or choice.source.name == "procfs":
-                raise problem from error
-            choice = step_down(facts, problem)
+                raise
+            choice = step_down(facts, error)
             choice.source.open()
         self._source = choice.source
         # The procfs source says them itself: it knows more of them while it runs.
