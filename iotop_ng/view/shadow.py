@@ -121,7 +121,11 @@ class Shadow:
         row.evict(start, end)
         changed = _changed(row, start, end, cells)
         if changed:
-            self._lose_cut_neighbours(row, start, end)
+            if row.texts[start] == "" and start > 0:
+                # The first half of a wide character that is now cut in two: most terminals blank
+                # it, some leave it. The second half of one at the other end is "" and differs from
+                # whatever is painted there.
+                row.lose(start - 1, start)
             self._write_changed(y, start, cells, changed)
             row.texts[start:end] = cells.texts
             row.pens[start:end] = cells.pens
@@ -134,18 +138,6 @@ class Shadow:
         self._out.clear()
         self._pen, self._at = "", None
         return text
-
-    @staticmethod
-    def _lose_cut_neighbours(row: _Row, x: int, end: int) -> None:
-        """Mark what is left of a wide character that the painted cells cut in two.
-
-        Terminals disagree on it: most blank the other half, some leave it.
-        """
-        if row.texts[x] == "" and x > 0:
-            row.lose(x - 1, x)
-        if end < len(row.texts) and row.texts[end] == "":
-            row.lose(end, end + 1)
-            row.texts[end] = " "
 
     def _write_whole(self, y: int, x: int, strips: Iterable[Strip], console: Console) -> None:
         """Write strips as Textual does, with a cursor position that is unknown afterwards."""

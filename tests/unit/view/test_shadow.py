@@ -124,7 +124,7 @@ def test_half_of_a_wide_character_is_written_again() -> None:
     paint(shadow, 0, 0, "a日bc")
 
     assert paint(shadow, 0, 2, "xy") == "\x1b[1;3Hxy"
-    assert paint(shadow, 0, 0, "a x") == "\x1b[1;2H "
+    assert paint(shadow, 0, 0, "a日y") == "\x1b[1;2H日"
 
 
 def test_the_second_half_of_a_wide_character_is_written_again() -> None:
