@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
 from iotop_ng.clock import SystemClock
@@ -123,15 +124,22 @@ class IotopApp(FrameDiffMixin, App[None]):
             self.register_theme(self.themes[name].textual())
             self._known_themes.add(name)
         self.theme_name = name
+        if self.no_color:
+            # Textual chooses the filter once, by its own first theme; greys made of the terminal's
+            # default colours are black on black. The list has no public name; Textual is pinned.
+            others = [f for f in self._filters if not isinstance(f, (Monochrome, NoColor))]
+            self._filters = [*others, self._no_color_filter()]
         self.theme = name
 
     def make_ink(self) -> Ink:
         """Return the present theme's styles."""
-        return Ink(
-            self.themes[self.theme_name],
-            self.get_line_filters(),
-            ascii_only=self.is_ascii,
-        )
+        theme = self.themes[self.theme_name]
+        filters = [self._no_color_filter()] if self.no_color else []
+        return Ink(theme, filters, ascii_only=self.is_ascii)
+
+    def _no_color_filter(self) -> LineFilter:
+        """Return what NO_COLOR asks for: no colour at all, or greys for a theme that was chosen."""
+        return NoColor() if self.themes[self.theme_name].is_native else Monochrome()
 
     def _recolour(self, _: TextualTheme) -> None:
         ink = self.make_ink()

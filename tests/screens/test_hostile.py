@@ -20,7 +20,12 @@ RAW = (
     "e\u0301\u0301\u0301\u0301 zalgo".encode(),
     "\U000e0041 tag \u2028 separator".encode(),
 )
-MARKUP = ("[red]not red[/red]", "[@click=app.quit]no link[/]", "\\[escaped] ]] [bold", "{0} %s %(n)s")
+MARKUP = (
+    "[red]not red[/red]",
+    "[@click=app.quit]no link[/]",
+    "\\[escaped] ]] [bold",
+    "{0} %s %(n)s",
+)
 
 
 def is_clean(app: App[object]) -> bool:
