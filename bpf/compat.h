@@ -94,33 +94,30 @@ static inline u32 is_kthread(u64 task)
 	return flags & PF_KTHREAD;
 }
 
-/* Slot of the highest set bit; a plain loop-free search, 0 for 0. */
+/*
+ * Slot of the highest set bit, 0 for 0, at most SLOTS - 1.
+ *
+ * All bits below the highest are set, then counted (Hacker's Delight, 5-1):
+ * no branches, because the verifier follows every way through a chain of them
+ * and 6.1 gives up on two chains in one program.
+ */
 static inline u32 slot_of(u64 v)
 {
-	u32 r = 0;
+	u64 slot;
 
-	if (v >> 32) {
-		v >>= 32;
-		r = 32;
-	}
-	if (v >> 16) {
-		v >>= 16;
-		r += 16;
-	}
-	if (v >> 8) {
-		v >>= 8;
-		r += 8;
-	}
-	if (v >> 4) {
-		v >>= 4;
-		r += 4;
-	}
-	if (v >> 2) {
-		v >>= 2;
-		r += 2;
-	}
-	r += v >> 1;
-	return r < SLOTS ? r : SLOTS - 1;
+	v |= 1;
+	v |= v >> 1;
+	v |= v >> 2;
+	v |= v >> 4;
+	v |= v >> 8;
+	v |= v >> 16;
+	v |= v >> 32;
+	v -= (v >> 1) & 0x5555555555555555ull;
+	v = (v & 0x3333333333333333ull) + ((v >> 2) & 0x3333333333333333ull);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	slot = ((v * 0x0101010101010101ull) >> 56) - 1;
+	slot &= 63;
+	return slot < SLOTS ? slot : SLOTS - 1;
 }
 
 #endif

@@ -33,8 +33,6 @@ struct flight {
 	u64 owner;
 	u32 dev;
 	u32 op;
-	u32 fast;
-	u32 slow;
 };
 BPF_HASH(inflight, u64, struct flight, 16384);
 
@@ -186,19 +184,8 @@ static inline void finish(struct flight *f, struct device_row *device, u64 now,
 {
 	u64 took = now - f->issue_ns, waited = f->issue_ns - f->insert_ns;
 	struct owner_row *row;
-	u32 fast, slow;
+	u32 fast = slot_of(took), slow = slot_of(waited);
 
-	/*
-	 * Through memory: the verifier follows each of the 64 ways through
-	 * slot_of as a state of its own, and two of them multiply (140 ms to
-	 * load); a value read back is one state again (1 ms).
-	 */
-	*(volatile u32 *)&f->fast = slot_of(took);
-	*(volatile u32 *)&f->slow = slot_of(waited);
-	fast = *(volatile u32 *)&f->fast;
-	slow = *(volatile u32 *)&f->slow;
-	if (fast >= SLOTS || slow >= SLOTS)
-		return;
 	if (device) {
 		ADD(device->ios, 1);
 		ADD(device->latency_ns, took);
