@@ -30,6 +30,8 @@ enum lost_slot {
 
 #define TASK_KTHREAD 1u
 #define TASK_LEADER 2u
+/* Delay accounting was on when the task started; else its delays are 0. */
+#define TASK_HAS_DELAYS 4u
 
 /* One thread, written by the task iterator. */
 struct task_row {

@@ -35,6 +35,7 @@ static inline void read_delays(struct task_row *row, u64 task)
 	RD(delays, task, O_task_struct_delays);
 	if (!delays)
 		return;
+	row->flags |= TASK_HAS_DELAYS;
 	RD(row->io_delay_ns, delays, O_task_delay_info_blkio_delay);
 	RD(row->swapin_delay_ns, delays, O_task_delay_info_swapin_delay);
 #endif

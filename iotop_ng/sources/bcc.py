@@ -17,7 +17,7 @@ import msgspec
 from iotop_ng.clock import Clock, SystemClock
 from iotop_ng.errors import SourceError
 from iotop_ng.resources import directory
-from iotop_ng.sample import Device, Need, OpTotals, Process, Sample
+from iotop_ng.sample import Device, Host, Need, OpTotals, Process, Sample
 from iotop_ng.sources import compiled, wire
 from iotop_ng.sources.bcc_module import locate_bcc
 from iotop_ng.sources.btf import VMLINUX
@@ -35,7 +35,7 @@ from iotop_ng.sources.wire import Measured
 
 _DELAYACCT = Path("/proc/sys/kernel/task_delayacct")
 _STACK_CHECK_NS = 10_000_000_000
-_NO_CELL = wire.U32.pack(0)
+_SLOT_0 = wire.U32.pack(0)
 
 
 class BccSource:
@@ -127,7 +127,7 @@ class BccSource:
             mono_ns=now,
             processes=processes,
             devices=self._devices_now(programs),
-            host=self._host.read(),
+            host=self._host_now(programs),
             probes=programs.probes(),
             maps=programs.fills(lost) if with_probes else (),
             lost=sum(lost.values()),
@@ -141,7 +141,7 @@ class BccSource:
         programs.count_runs(wanted=Need.PROBES in needs)
         threads = Need.THREADS in needs
         if threads != self._threads_wanted and "want_threads" in programs.maps:
-            programs.maps["want_threads"].set(_NO_CELL, wire.U32.pack(int(threads)))
+            programs.maps["want_threads"].set(_SLOT_0, wire.U32.pack(int(threads)))
             self._threads_wanted = threads
         if now - self._stack_checked_ns >= _STACK_CHECK_NS and "under_stack" in programs.maps:
             self._stack_checked_ns = now
@@ -155,7 +155,7 @@ class BccSource:
         for number in self._stacked - below:
             table.delete(number)
         if below != self._stacked:
-            programs.maps["has_stack"].set(_NO_CELL, wire.U32.pack(int(bool(below))))
+            programs.maps["has_stack"].set(_SLOT_0, wire.U32.pack(int(bool(below))))
         self._stacked = below
 
     def _measured(self, programs: Programs) -> Measured:
@@ -210,6 +210,13 @@ class BccSource:
         for pair, _ in reading.behalf:
             if expired.intersection(wire.BEHALF_KEY.unpack(pair)):
                 programs.maps["behalf"].delete(pair)
+
+    def _host_now(self, programs: Programs) -> Host:
+        host = self._host.read()
+        if not programs.is_attached("pauses"):
+            return host
+        pauses = int.from_bytes(programs.maps["pauses"].get(_SLOT_0) or b"", "little")
+        return msgspec.structs.replace(host, kernel_pause_ns=pauses)
 
     def _devices_now(self, programs: Programs) -> tuple[Device, ...]:
         devices = self._devices.read()

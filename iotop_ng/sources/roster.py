@@ -220,14 +220,16 @@ class Roster:
         self, key: int, parts: list[wire.TaskRow | wire.ExitRow], measured: Measured
     ) -> Totals:
         calls = self._calls.rows.get(key) or wire.NO_CALLS
+        # A task that started before delay accounting was switched on has none: unknown, not 0.
+        delays = measured.delays and all(
+            part.has_delays for part in parts if isinstance(part, wire.TaskRow)
+        )
         return Totals(
             read_bytes=sum(part.read_bytes for part in parts),
             write_bytes=sum(part.write_bytes for part in parts),
             cancelled_write_bytes=sum(part.cancelled_write_bytes for part in parts),
-            io_delay_ns=sum(part.io_delay_ns for part in parts) if measured.delays else None,
-            swapin_delay_ns=(
-                sum(part.swapin_delay_ns for part in parts) if measured.delays else None
-            ),
+            io_delay_ns=sum(part.io_delay_ns for part in parts) if delays else None,
+            swapin_delay_ns=sum(part.swapin_delay_ns for part in parts) if delays else None,
             **self._owned(key, measured),
             **wire.calls_fields(calls, measured),
         )
@@ -317,6 +319,7 @@ def _as_exited(process: Process) -> Process:
 
 
 def _thread(row: wire.TaskRow, measured: Measured) -> Thread:
+    delays = measured.delays and row.has_delays
     return Thread(
         tid=row.tid,
         comm=clean(row.comm),
@@ -324,8 +327,8 @@ def _thread(row: wire.TaskRow, measured: Measured) -> Thread:
             read_bytes=row.read_bytes,
             write_bytes=row.write_bytes,
             cancelled_write_bytes=row.cancelled_write_bytes,
-            io_delay_ns=row.io_delay_ns if measured.delays else None,
-            swapin_delay_ns=row.swapin_delay_ns if measured.delays else None,
+            io_delay_ns=row.io_delay_ns if delays else None,
+            swapin_delay_ns=row.swapin_delay_ns if delays else None,
         ),
     )
 

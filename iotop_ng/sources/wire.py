@@ -29,7 +29,7 @@ Pairs = Iterable[tuple[bytes, bytes]]
 
 OPS = ("read", "write", "flush", "discard", "other")
 """Order of enum op."""
-_KTHREAD, _LEADER = 1, 2
+_KTHREAD, _LEADER, _HAS_DELAYS = 1, 2, 4
 _MINOR_BITS = 20
 
 
@@ -65,6 +65,11 @@ class TaskRow(NamedTuple):
     def is_leader(self) -> bool:
         """It is the first thread of its process."""
         return bool(self.flags & _LEADER)
+
+    @property
+    def has_delays(self) -> bool:
+        """Delay accounting was on when it started."""
+        return bool(self.flags & _HAS_DELAYS)
 
     @property
     def comm(self) -> bytes:

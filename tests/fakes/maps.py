@@ -38,13 +38,14 @@ class FakeMaps:
         start_ns: int = START,
         cgroup_id: int = 1,
         kthread: bool = False,
-        delay_ns: int = 0,
+        delay_ns: int | None = 0,
     ) -> None:
+        """Add a thread; `delay_ns` None: it started before delays were accounted."""
         tid = pid if tid is None else tid
-        flags = int(kthread) | (2 if tid == pid else 0)
+        flags = int(kthread) | (2 if tid == pid else 0) | (0 if delay_ns is None else 4)
         self.tasks.append(
             wire.TASK_ROW.pack(
-                start_ns, 0, written, 0, delay_ns, 0, cgroup_id, pid, tid, 1, 0, flags, 0, comm
+                start_ns, 0, written, 0, delay_ns or 0, 0, cgroup_id, pid, tid, 1, 0, flags, 0, comm
             )
         )
 

@@ -228,6 +228,18 @@ def test_what_does_not_count_is_none_and_not_zero() -> None:
     assert totals.kernel_pause_ns is None
 
 
+def test_delays_are_summed_and_unknown_when_one_thread_has_none() -> None:
+    maps = FakeMaps()
+    maps.task(10, delay_ns=5)
+    maps.task(10, tid=11, delay_ns=7)
+    maps.task(20, delay_ns=None)
+
+    found = Reader().read(maps)
+
+    assert found[10].totals.io_delay_ns == 12
+    assert found[20].totals.io_delay_ns is None
+
+
 def test_measured_without_activity_is_zero_and_not_none() -> None:
     maps = FakeMaps()
     maps.task(10)
