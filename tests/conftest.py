@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.ability import lacking_for_guest_tests, lacking_for_kernel_tests
 
@@ -16,7 +16,7 @@ KINDS = ("kernel", "guest", "slow")
 """Markers that set a test apart; every other test is of the kind "plain"."""
 
 # A shared machine makes any example slow now and then: time is not what these tests are about.
-settings.register_profile("iotop-ng", deadline=None)
+settings.register_profile("iotop-ng", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("iotop-ng")
 
 _OUTCOMES = pytest.StashKey[dict[str, Counter[str]]]()

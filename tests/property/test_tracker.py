@@ -149,7 +149,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLife.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 processes = st.lists(
@@ -159,7 +159,6 @@ processes = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(processes, clock_steps_ns), min_size=1, max_size=8))
 def test_readings_without_sense_make_frames_that_are_sane(
     readings: list[tuple[list[Process], int]],
@@ -190,6 +189,7 @@ def test_a_total_never_falls_whatever_a_source_reports(counts: list[int], wall_n
     assert seen[-1] == sum(g for g in grown if g > 0)
 
 
+@settings(max_examples=40)
 @given(st.lists(processes, min_size=1, max_size=5))
 def test_the_same_samples_give_the_same_frames(readings: list[list[Process]]) -> None:
     one, two = Tracker(), Tracker()
