@@ -44,11 +44,15 @@ def run(settings: Settings) -> int:
     # Nothing here looks back: one interval is all that is kept.
     session = Session(source, SystemClock(), settings.interval_s, history_ticks=1)
     session.needs = needs(settings)
-    try:
-        with stopping(session) as was_stopped:
+    with stopping(session) as was_stopped:
+        try:
             stream(session, settings, write)
-    finally:
-        session.close()
+        except IotopError:
+            # Ctrl-C also ends the child that compiles, and the source complains about that.
+            if not was_stopped():
+                raise
+        finally:
+            session.close()
     return INTERRUPTED if was_stopped() and not settings.strict_compat else 0
 
 
@@ -103,11 +107,15 @@ def is_wanted(row: Row, settings: Settings) -> bool:
 
 def remarks(frame: Frame, settings: Settings) -> tuple[str, ...]:
     """Return what has to be said beside the data, each once."""
+    found = list(frame.notes)
+    if settings.format == "text" and "columns" in settings.origins:
+        found.append("--columns is for --format json and csv: text has the columns of iotop")
     has_delays = any(row.totals.io_delay_ns is not None for row in frame.rows)
-    if has_delays or settings.format != "text" or settings.compat != "c" or not frame.rows:
-        return frame.notes
-    off = "SWAPIN and IO are printed as 0.00: without delay accounting they are not measured"
-    return (*frame.notes, off)
+    if settings.format == "text" and settings.compat == "c" and frame.rows and not has_delays:
+        found.append(
+            "SWAPIN and IO are printed as 0.00: without delay accounting they are not measured"
+        )
+    return tuple(found)
 
 
 def exporter_for(settings: Settings) -> Exporter:
@@ -136,7 +144,7 @@ def text_exporter(settings: Settings) -> Exporter:
         mode=Mode(settings.mode),
         threads=settings.threads,
         only_active=settings.only_active,
-        is_sorted=bool(settings.sort),
+        is_sorted=bool(settings.sort or settings.reverse),
         kilobytes=settings.kilobytes,
         base=1000 if settings.si else 1024,
         threshold=settings.threshold,

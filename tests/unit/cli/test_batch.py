@@ -19,6 +19,7 @@ import pytest
 from iotop_ng.cli import batch
 from iotop_ng.clock import NS_PER_S, ManualClock
 from iotop_ng.config.settings import Settings
+from iotop_ng.errors import SourceError
 from iotop_ng.sample import Need, Process, Thread
 from iotop_ng.session import Session
 from tests.fakes.scripted import ScriptedSource
@@ -185,6 +186,36 @@ def test_remarks_are_made_once_and_never_on_stdout(capfd: pytest.CaptureFixture[
     )
 
 
+def test_columns_of_text_cannot_be_chosen(capfd: pytest.CaptureFixture[str]) -> None:
+    reading = [process(7, 0, totals=counted(0, io_delay_ns=5))]
+    origins = {"columns": "--columns"}
+
+    def told(output_format: str) -> str:
+        settings = Settings(
+            batch=True, iterations=1, format=output_format, columns=("pid",), origins=origins
+        )
+        return printed(capfd, settings, reading)[1]
+
+    assert told("text").startswith("iotop-ng: --columns is for --format json and csv")
+    assert told("csv") == ""
+
+
+def test_an_order_that_was_asked_for_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    first = [process(pid, 0, name) for pid, name in ((7, "b"), (8, "c"), (9, "a"))]
+    second = [
+        process(pid, wrote, name) for pid, wrote, name in ((7, 5, "b"), (8, 9, "c"), (9, 0, "a"))
+    ]
+
+    def order(**settings: Any) -> str:
+        wanted = Settings(batch=True, iterations=1, **settings)
+        return "".join(fields[-1] for fields in rows(printed(capfd, wanted, first, second)[0]))
+
+    assert order() == "cba"
+    assert order(reverse=True) == "abc"
+    assert order(sort="comm") == "abc"
+    assert order(sort="pid", reverse=True) == "acb"
+
+
 def test_with_delay_accounting_nothing_is_missing(capfd: pytest.CaptureFixture[str]) -> None:
     reading = [process(7, 0, totals=counted(0, io_delay_ns=5))]
 
@@ -329,3 +360,28 @@ def test_a_whole_run_imports_nothing_that_draws() -> None:
     )
 
     assert done.stderr.splitlines()[-1] == "0 []"
+
+
+def test_an_interrupt_while_the_source_opens_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C also ends the child that compiles, and the source complains about that."""
+
+    class Interrupted(ScriptedSource):
+        def __init__(self, _forced: str | None) -> None:
+            super().__init__(ManualClock(), [sample([])])
+
+        def open(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            raise SourceError("the compiler ended")
+
+    monkeypatch.setattr(batch, "BestSource", Interrupted)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGPIPE)}
+
+    try:
+        assert batch.run(Settings(batch=True)) == 130
+        assert signal.getsignal(signal.SIGINT) == before[signal.SIGINT]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert capfd.readouterr() == ("", "")
