@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.events import Resize
+from textual.events import Key, Resize
 from textual.screen import Screen
 
 from iotop_ng.errors import UsageError
@@ -67,6 +67,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.device_cursor = 0
         self.filter_bar: FilterBar | None = None
         self._host = host
+        self._filter_keys = next(a.keys.split(",") for a in actions if a.name == "filter")
         self._doing = ""
         self._failure = ""
         self._has_keybar = has_keybar
@@ -269,6 +270,19 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def action_do(self, name: str) -> None:
         """Do what a key stands for."""
         getattr(self.deeds, name)()
+
+    def on_key(self, event: Key) -> None:
+        """Let the filter line have what is typed right after its key.
+
+        Keys are sent to the widget that has the focus when they are read: of "/postgres" that came
+        at once all go to the table, and would be nine actions.
+        """
+        if self.filter_bar is not None and event.is_printable and event.character:
+            event.stop()
+            self.filter_bar.type(event.character)
+        elif self.filter_bar is None and event.key in self._filter_keys:
+            event.stop()
+            self.deeds.filter()
 
     def action_not_here(self, key: str, view: str) -> None:
         """Answer the number of a view that does not exist yet."""

@@ -25,7 +25,8 @@ class FilterBar(Horizontal):
 
     def __init__(self, text: str, ink: Ink) -> None:
         super().__init__()
-        self._text = text
+        self.input = Input(text, compact=True, select_on_focus=False)
+        self._typed = ""
         self._label = Canvas(id="label", base="footer")
         self._judgement = Canvas(id="judgement", base="footer")
         for canvas in (self._label, self._judgement):
@@ -35,12 +36,20 @@ class FilterBar(Horizontal):
         """Lay out the three parts."""
         self._label.show([[(" filter ", "key")]])
         yield self._label
-        yield Input(self._text, compact=True, select_on_focus=False)
+        yield self.input
         yield self._judgement
 
     def on_mount(self) -> None:
-        """Take the keyboard."""
-        self.query_one(Input).focus()
+        """Take the keyboard, and what was typed before there was an input."""
+        self.input.focus()
+        self.input.insert_text_at_cursor(self._typed)
+
+    def type(self, character: str) -> None:
+        """Take a character that was sent elsewhere."""
+        if self.input.is_mounted:
+            self.input.insert_text_at_cursor(character)
+        else:
+            self._typed += character
 
     def set_ink(self, ink: Ink) -> None:
         """Take new styles."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from rich.cells import cell_len
+
 from iotop_ng.model.frame import Frame
 from iotop_ng.view.widgets.ink import Glyphs, Line, Run, fit, pack
 
@@ -76,8 +78,19 @@ def banner(frame: Frame, status: Status, glyphs: Glyphs, width: int, room: int) 
     shown = []
     for index, (text, role) in enumerate(lines[:room]):
         tail = more if index == room - 1 else ""
-        shown.append([(fit(text, width - len(tail), glyphs.cut) + tail, role)])
+        if len(tail) > width // 3:
+            tail = f" +{hidden} "
+        shown.append([(_shortened(text, width - len(tail), glyphs.cut) + tail, role)])
     return shown
+
+
+def _shortened(text: str, width: int, cut: str) -> str:
+    """Return text in `width` cells; what stands after the last colon, the remedy, stays whole."""
+    reason, colon, remedy = text.rpartition(": ")
+    room = width - cell_len(colon + remedy)
+    if cell_len(text) <= width or not colon or room < width // 3:
+        return fit(text, width, cut)
+    return fit(reason, room, cut) + colon + remedy
 
 
 def _coverage(percent: float | None) -> Line:
