@@ -71,12 +71,20 @@ class CarefulDriver(LinuxDriver):
         """Give the terminal back, once."""
         if not self.is_started:
             return
-        self.is_started = False
         if self._mouse_pixels:
             self.write(_PIXEL_MOUSE_OFF)
         if self._has_pointer:
             self.write(_POINTER_DEFAULT)
         super().stop_application_mode()
+        self.is_started = False
+
+    def disable_input(self) -> None:
+        """Stop reading, unless the terminal is not ours: in the background that would stop us.
+
+        tcflush(3) raises SIGTTOU there; a stopped job that a shell kills would stay for ever.
+        """
+        if self.is_started:
+            super().disable_input()
 
     def _sigcont_application(self, *_: object) -> None:
         """Take the terminal again, whoever stopped us.
