@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from iotop_ng.model.frame import Frame, Row
 from iotop_ng.sample import (
     HISTOGRAM_SLOTS,
     Device,
@@ -20,6 +21,7 @@ from iotop_ng.sample import (
 )
 
 SECOND = 1_000_000_000
+MIB = 1 << 20
 BOOTED_NS = 1000 * SECOND
 """Monotonic time of a test's first reading."""
 
@@ -50,6 +52,11 @@ def process(pid: int, totals: Totals | None = None, **changes: Any) -> Process:
         totals=totals if totals is not None else Totals(read_bytes=0, write_bytes=0),
     )
     return replace(base, **changes)
+
+
+def wrote(pid: int, count: int, **changes: Any) -> Process:
+    """Return a process that has written so many bytes and read none."""
+    return process(pid, Totals(read_bytes=0, write_bytes=count), **changes)
 
 
 def thread(tid: int, **totals: Any) -> Thread:
@@ -107,3 +114,7 @@ def sample(
         devices=tuple(devices),
     )
     return replace(base, **changes)
+
+
+def by_pid(frame: Frame) -> dict[int, Row]:
+    return {row.pid: row for row in frame.rows}

@@ -187,6 +187,7 @@ def test_an_average_without_a_time_is_unknown_rather_than_wrong() -> None:
     shown = row(totals=Totals(write_bytes=MIB))
 
     assert value(BY_ID["write_bytes_per_s"], shown, Mode.AVERAGE) is None
+    assert value(BY_ID["write_bytes_per_s"], shown, Mode.AVERAGE, now_ns=100 * SECOND) is None
 
 
 def test_totals_are_not_headed_per_second() -> None:

@@ -148,6 +148,13 @@ def test_threads_stand_below_their_process() -> None:
     assert [(p.row.tid, p.depth) for p in found] == [(7, 0), (8, 1), (0, 1), (9, 1)]
 
 
+def test_a_thread_does_not_stand_below_another_owner_of_the_pid() -> None:
+    old, new = row(7, tid=7, key=1), row(7, 5.0, tid=8, key=2)
+    found = arrange(frame(old, new), Query(tree=True, threads=True))
+
+    assert [(p.row.key, p.depth) for p in found] == [(2, 0), (1, 0)]
+
+
 def test_a_chain_longer_than_the_stack_of_python() -> None:
     rows = [row(pid, ppid=pid - 1) for pid in range(1, 5001)]
 
