@@ -287,6 +287,65 @@ def test_a_vanished_terminal_ends_it() -> None:
     assert terminal.status in {128 + signal.SIGHUP, 120}
 
 
+PROMPT = b"\r\nnext? "
+
+
+class Shell:
+    """The tiny application as a job of an interactive shell."""
+
+    def __init__(self) -> None:
+        argv = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"]
+        self.terminal = Terminal(argv, PS1="\\nnext? ", APP=TINY_APP)
+        self.wait()
+        script = "import os; exec(os.environ['APP'])"
+        self.say(f'{sys.executable} -c "{script}"', "here it is")
+
+    def wait(self) -> None:
+        """Wait for the prompt; what is typed before is thrown away by whatever ends."""
+        self.terminal.until(lambda: self.terminal.output.endswith(PROMPT), "the prompt")
+
+    def say(self, command: str, answer: str) -> None:
+        os.write(self.terminal.fd, f"{command}\n".encode())
+        self.terminal.until(lambda: self.terminal.shows(answer), answer)
+
+
+@pytest.fixture
+def shell() -> Iterator[Shell]:
+    running = Shell()
+    yield running
+    running.terminal.close()
+
+
+def test_a_job_that_is_stopped_in_a_shell_can_be_killed(shell: Shell) -> None:
+    """It is continued in the background, where taking the terminal would stop it for good."""
+    os.write(shell.terminal.fd, b"\x1a")
+    shell.wait()
+
+    os.write(shell.terminal.fd, b"kill %1\n")
+
+    def is_reported() -> bool:
+        os.write(shell.terminal.fd, b"jobs\n")
+        shell.terminal.read(0.3)
+        return shell.terminal.shows(f"Exit {128 + signal.SIGTERM}")
+
+    shell.terminal.until(is_reported, "the end of the job")
+    assert shell.terminal.left_on() == {}
+
+
+def test_a_job_goes_on_after_fg(shell: Shell) -> None:
+    os.write(shell.terminal.fd, b"\x1a")
+    shell.wait()
+    assert shell.terminal.left_on() == {}
+
+    shell.terminal.screen.reset()
+    shell.say("fg", "here it is")
+    os.write(shell.terminal.fd, b"q")
+    shell.wait()
+    shell.say("echo status $?", "status 0")
+
+    assert shell.terminal.left_on() == {}
+
+
 def test_a_recorded_terminal_gets_no_mouse_and_no_kitty_keys(start: Start) -> None:
     terminal = start("tiny", ASCIINEMA_REC="1")
 
