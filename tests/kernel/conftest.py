@@ -24,9 +24,11 @@ _DISK_BYTES = 1 << 30  # sparse: memory is used as it is written
 
 
 @pytest.fixture(scope="session")
-def workloads(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def workloads() -> Iterator[Callable[[str], Path]]:
     """Return a function: name of workloads/NAME.c -> the compiled program."""
-    made = tmp_path_factory.mktemp("workloads")
+    # Not pytest's own directory: other users than root run these too.
+    made = Path(tempfile.mkdtemp(prefix="iotop-ng-test-"))
+    made.chmod(0o755)
 
     def compiled(name: str) -> Path:
         program = made / name
@@ -38,7 +40,8 @@ def workloads(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
             )
         return program
 
-    return compiled
+    yield compiled
+    shutil.rmtree(made)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +98,7 @@ def ext4(mount: MakeMount) -> Mounted:
 
 
 @pytest.fixture(scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compile the programs once for all tests, and apart from what is installed."""
     before = os.environ.get(CACHE_VARIABLE)
     os.environ[CACHE_VARIABLE] = str(tmp_path_factory.mktemp("cache"))
@@ -106,9 +109,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ[CACHE_VARIABLE] = before
 
 
-@pytest.fixture
-def source(_own_cache: None) -> Iterator[BccSource]:
-    """Give the BPF source, counting."""
+@pytest.fixture(scope="module")
+def source(own_cache: None) -> Iterator[BccSource]:
+    """Give the BPF source, counting; one for all tests of a module, as detaching takes long."""
     opened = BccSource()
     opened.open()
     try:

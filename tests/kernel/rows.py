@@ -26,8 +26,8 @@ def children(sample: Sample, ppid: int) -> list[Process]:
 
 
 def named(sample: Sample, comm: str) -> Process:
-    """Return the one process with this name."""
-    found = [process for process in sample.processes if process.comm == comm]
+    """Return the one living process with this name."""
+    found = [p for p in sample.processes if p.comm == comm and not p.is_exited]
     assert len(found) == 1, f"{len(found)} processes are named {comm}"
     return found[0]
 

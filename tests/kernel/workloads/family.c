@@ -3,7 +3,7 @@
 //   threads   7 threads write 3 blocks each and end; then the first thread writes 5
 //   leader    the first thread writes 5 blocks and ends; then another thread writes 3
 //   living    3 threads write 2 blocks each and stay; 4 wrote 3 blocks each and ended
-//   churn     1,009 threads, one after the other, write one block each
+//   churn     211 threads, one after the other, write one block each, 5 ms apart
 //   parent    writes 3 blocks; 11 children write 1 block each and are waited for
 //   zombie    a child writes 3 blocks and ends; nobody waits for it
 //   exec      writes 3 blocks, then runs PROGRAM (a link to this one, else this one) as
@@ -83,6 +83,14 @@ static void run_threads(int from, int count, int blocks, int at_once)
 		}
 		for (int i = 0; i < at_once; i++)
 			pthread_join(threads[i], NULL);
+	}
+}
+
+static void run_churn(void)
+{
+	for (int i = 0; i < 211; i++) {
+		run_threads(1 + i, 1, 1, 1);
+		usleep(5000);
 	}
 }
 
@@ -187,7 +195,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "living")) {
 		run_living();
 	} else if (!strcmp(argv[1], "churn")) {
-		run_threads(1, 1009, 1, 1);
+		run_churn();
 	} else if (!strcmp(argv[1], "parent")) {
 		write_blocks(0, 3);
 		run_children(11, 1, 1);
