@@ -68,6 +68,6 @@ class Ended:
             self._folded[task.kept_from] = self._folded.get(task.kept_from, 0) + 1
         hidden = old + surplus
         for task in hidden:
-            task.is_hidden = True
+            task.hide()
             del self._tasks[task.process.key]
         return hidden

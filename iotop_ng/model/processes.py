@@ -95,12 +95,14 @@ class Processes:
     def _expire(self, tick: int) -> None:
         for key in self._history.expire(tick):
             task = self._listed.get(key) or self._gone.get(key)
-            if task is not None:
+            if task is not None and not task.is_hidden:
                 task.row = replace(task.row, history=self._history.of(key))
         for key in self._threads.expire(tick):
             if key in self._listed:
                 self._listed[key].is_still = False
         for task in self._ended.retire(tick):
+            # Nobody sees it any more; with 1,000 ends a second it would be the largest thing here.
+            self._history.forget(task.process.key)
             self._gone.pop(task.process.key, None)
 
     def _take(self, process: Process, turn: _Turn) -> Task:

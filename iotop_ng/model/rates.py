@@ -50,6 +50,8 @@ def per_second(amount: float | None, interval_ns: int) -> float | None:
     """
     if amount is None or interval_ns <= 0:
         return None
+    if not amount:
+        return 0.0  # one object for all idle rows
     return amount * NS_PER_S / interval_ns
 
 

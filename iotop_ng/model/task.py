@@ -27,6 +27,7 @@ class Task:
     )
 
     row: Row
+    """Not there while the task is hidden."""
 
     def __init__(self, process: Process, interval: Interval) -> None:
         self.process = process
@@ -52,6 +53,14 @@ class Task:
     def count(self, delta: Totals) -> None:
         """Add what happened to the totals."""
         self.totals = add(self.totals, delta)
+
+    def hide(self) -> None:
+        """Keep only what tells later whether it did something more.
+
+        A source may list 60,000 ended processes of a shell that forks in a loop.
+        """
+        self.is_hidden = True
+        del self.row
 
     def weight(self) -> int:
         """Return the bytes that it moved, for choosing who is folded away."""

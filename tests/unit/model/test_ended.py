@@ -133,4 +133,5 @@ def test_a_folded_process_that_does_something_is_shown_again() -> None:
     frame = tracker.advance(sample(4, [ended(1, 4096), *crowd[1:]]))
 
     assert by_pid(frame)[1].disk_write_bytes_per_s == 4096
+    assert by_pid(frame)[1].history == ()
     assert frame.ended_hidden == 9
