@@ -162,6 +162,17 @@ class Identities:
         raw = read_small(Path(f"{self._proc}{pid}/cmdline"), COMMAND_BYTES)
         return clean_command(raw or b"")
 
+    def long_name(self, pid: int) -> str:
+        """Return a kernel thread's whole name, "" when it is gone.
+
+        The kernel keeps 15 characters in the task and shows the rest in /proc only. A worker
+        (not a rescuer, "kworker/R-…") has there what it works on now, which is left out.
+        """
+        name = clean((read_small(Path(f"{self._proc}{pid}/comm"), 256) or b"").strip(), _COMM_LIMIT)
+        if name.startswith("kworker/") and not name.startswith("kworker/R-"):
+            return name.partition("-")[0].partition("+")[0]
+        return name
+
     def cgroup(self, pid: int) -> str | None:
         """Return the cgroup path, None when the process is gone."""
         raw = read_small(Path(f"{self._proc}{pid}/cgroup"), 8192)

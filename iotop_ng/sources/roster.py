@@ -21,6 +21,7 @@ LINGER_NS = 60_000_000_000
 written by the flusher (the kernel's dirty_expire_centisecs is 30 s)."""
 
 _ROW = wire.TASK_ROW.size
+_LONGEST_COMM = 15  # TASK_COMM_LEN less its NUL: longer names are cut
 _Row = TypeVar("_Row")
 
 
@@ -29,6 +30,10 @@ class Describer(Protocol):
 
     def command(self, pid: int) -> str:
         """Return the command line."""
+        ...
+
+    def long_name(self, pid: int) -> str:
+        """Return a kernel thread's whole name."""
         ...
 
     def cgroup(self, pid: int) -> str | None:
@@ -84,12 +89,13 @@ class _Cached(Generic[_Row]):
 class _State:
     """One process as last seen."""
 
-    __slots__ = ("changed_ns", "comm", "command", "inputs", "process")
+    __slots__ = ("changed_ns", "comm", "command", "inputs", "name", "process")
 
     def __init__(self) -> None:
         self.inputs: object = None
         self.process: Process | None = None
         self.comm = b""
+        self.name = ""
         self.command = ""
         self.changed_ns = 0
 
@@ -181,7 +187,11 @@ class Roster:
         if state.comm != leader.comm_bytes or state.process is None:
             # A new process, or an exec: the name tells.
             state.comm = leader.comm_bytes
-            state.command = "" if leader.is_kthread else self._describer.command(leader.pid)
+            state.name = clean(leader.comm)
+            if not leader.is_kthread:
+                state.command = self._describer.command(leader.pid)
+            elif len(leader.comm) == _LONGEST_COMM:
+                state.name = self._describer.long_name(leader.pid) or state.name
         return Process(
             key=key,
             pid=leader.pid,
@@ -189,7 +199,7 @@ class Roster:
             ppid=leader.ppid,
             uid=leader.uid,
             user=self._user_name(leader.uid),
-            comm=clean(leader.comm),
+            comm=state.name,
             command=state.command,
             cgroup=self._cgroup(leader, state.process),
             prio=self._describer.prio(leader.pid),

@@ -92,6 +92,9 @@ class FakeDescriber:
         self.commands.append(pid)
         return f"command of {pid} #{self.commands.count(pid)}"
 
+    def long_name(self, pid: int) -> str:
+        return f"long name of {pid}"
+
     def cgroup(self, pid: int) -> str | None:
         self.cgroups.append(pid)
         return self.path

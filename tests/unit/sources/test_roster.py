@@ -263,6 +263,17 @@ def test_a_kworker_says_for_whom_it_submits() -> None:
     assert process.command == ""
 
 
+def test_only_a_kernel_thread_whose_name_may_be_cut_is_asked_for_the_whole() -> None:
+    maps = FakeMaps()
+    maps.task(5, comm=b"kworker/R-rcu_g", kthread=True)
+    maps.task(6, comm=b"kswapd0", kthread=True)
+    maps.task(7, comm=b"fifteen-letters")
+
+    found = Reader().read(maps)
+
+    assert [found[n].comm for n in (5, 6, 7)] == ["long name of 5", "kswapd0", "fifteen-letters"]
+
+
 def test_hostile_names_are_cleaned() -> None:
     maps = FakeMaps()
     maps.task(10, comm=b"\x1b[31mred\n")
