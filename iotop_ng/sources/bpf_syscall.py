@@ -39,7 +39,7 @@ def _numbers() -> tuple[int, int]:
 
 
 def bpf(command: int, attributes: bytes) -> int:
-    """Make one bpf(2) call whose union bpf_attr begins with `attributes`; return its result."""
+    """Make one system call with a union bpf_attr that begins with `attributes`."""
     buffer = ctypes.create_string_buffer(attributes, _ATTR_SIZE)
     result = int(_libc.syscall(_numbers()[0], command, buffer, _ATTR_SIZE))
     if result < 0:
