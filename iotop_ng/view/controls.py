@@ -9,8 +9,9 @@ from iotop_ng.model import fields
 from iotop_ng.model.fields import Mode
 from iotop_ng.model.query import Filter, Query, parse_filter
 from iotop_ng.sample import Need
+from iotop_ng.view.widgets.cells import Look
 from iotop_ng.view.widgets.columns import HISTORY
-from iotop_ng.view.widgets.table import Look, RowId
+from iotop_ng.view.widgets.table import RowId
 
 PROCESSES, DEVICES, PROBES = "view_processes", "view_devices", "view_probes"
 VIEWS = (PROCESSES, DEVICES, PROBES)

@@ -22,12 +22,15 @@ class Tape:
         self._rows_limit = rows
         self._rows = 0
         self._back = 0
+        self._last_ids: set[int] = set()
         self.is_paused = False
 
     def add(self, frame: Frame) -> None:
         """Keep a frame; while paused the one on the screen stays where it is, if it can."""
-        before = set(map(id, self._frames[-1][0].rows)) if self._frames else set()
-        fresh = sum(1 for row in frame.rows if id(row) not in before)
+        # Rows are compared by identity; the last frame's are alive, so no id is used twice.
+        ids = set(map(id, frame.rows))
+        fresh = len(ids - self._last_ids)
+        self._last_ids = ids
         self._frames.append((frame, fresh))
         self._rows += fresh
         if self.is_paused:

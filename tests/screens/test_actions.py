@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from iotop_ng.model.fields import BY_ID, DEFAULT
@@ -179,10 +180,30 @@ class TestCursor:
     async def test_the_wheel_scrolls(self, show: Show) -> None:
         async with show(size=(80, 24)) as pilot:
             table = app_of(pilot).main.table
-            table.scroll_relative(y=3, animate=False)
+            where: Any = {
+                "widget": table,
+                "x": 5,
+                "y": 5,
+                "delta_x": 0,
+                "delta_y": 0,
+                "button": 0,
+                "shift": False,
+                "meta": False,
+                "ctrl": False,
+            }
+            table.post_message(events.MouseScrollDown(**where))
             await pilot.pause()
-            assert table.scroll_offset.y == 3
+            assert table.top == 3
             assert "PID USER" in text_of(pilot.app)
+            assert "log-flood --" not in text_of(pilot.app)
+            for _ in range(50):
+                table.post_message(events.MouseScrollDown(**where))
+            await pilot.pause()
+            assert table.top == len(table.placed) - table.page
+            for _ in range(50):
+                table.post_message(events.MouseScrollUp(**where))
+            await pilot.pause()
+            assert table.top == 0
 
 
 class TestFilter:

@@ -64,7 +64,7 @@ class GraphScreen(Screen[None], inherit_bindings=False):
         self._pens = pens
         self._row = row
         self._at = 0
-        self._title = Canvas(id="title", base="header")
+        self._title = Canvas(id="title")
         self._rates = Static(id="rates", markup=False)
         self._latency = Static(id="latency", markup=False)
         self._hint = Canvas(id="hint", base="footer")

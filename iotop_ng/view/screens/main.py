@@ -71,7 +71,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self._doing = ""
         self._failure = ""
         self._has_keybar = has_keybar
-        self._top = Canvas(id="first", base="header")
+        self._top = Canvas(id="first")
         self._banner = Canvas(id="banner")
         self._devices = Canvas(id="devices")
         self.table = ProcTable(id="table")
@@ -263,7 +263,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def say(self, text: str, *, is_problem: bool = False) -> None:
         """Tell the result of an action in the key bar."""
         self.keys.display = True
-        self.keys.say(text, "error" if is_problem else "title")
+        self.keys.say(text, "banner" if is_problem else "footer")
 
     # -- keys, mouse, filter -------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ class FilterBar(Horizontal):
         self.input = Input(text, compact=True, select_on_focus=False)
         self._typed = ""
         self._label = Canvas(id="label", base="footer")
-        self._judgement = Canvas(id="judgement", base="footer")
+        self._judgement = Canvas(id="judgement")
         for canvas in (self._label, self._judgement):
             canvas.ink = ink
 

@@ -33,7 +33,7 @@ class KeyBar(Canvas):
             self._view = action
             self._draw()
 
-    def say(self, text: str, role: str = "title", seconds: float = SECONDS) -> None:
+    def say(self, text: str, role: str = "footer", seconds: float = SECONDS) -> None:
         """Show one line in place of the keys for a while."""
         self._said, self._role = text, role
         self._generation += 1
