@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from msgspec.structs import astuple
@@ -49,12 +50,20 @@ class Threads:
     ) -> tuple[Row, ...]:
         """Return the rows of a process's threads; `delta` is what the whole process did.
 
-        Nothing is known of the interval in which threads are asked for first.
+        Of several threads nothing is known in the interval in which they are asked for first.
         """
         process = task.process
         if not process.threads:
             self.forget(process.key)
             return ()
+        whole = Deed(delta, task.totals, task.first_seen_ns, task.first_tick)
+        if _is_whole(process):
+            (thread,) = process.threads
+            mine = whole._replace(
+                delta=_only(delta, thread.totals), totals=_only(task.totals, thread.totals)
+            )
+            self._remember(process.key, {thread.tid: _Known(thread.totals, mine)})
+            return (self._row(process, thread, whole, interval),)
         earlier = self._known.get(process.key)
         is_unknown = earlier is None and not is_new
         now = {
@@ -63,23 +72,21 @@ class Threads:
             )
             for thread in process.threads
         }
-        self._known[process.key] = now
-        for tid in (earlier or {}).keys() - now.keys():
-            self._history.forget((process.key, tid))
-        rest = Deed(
-            NO_TOTALS if is_unknown else residual(delta, total(k.deed.delta for k in now.values())),
-            residual(task.totals, total(k.deed.totals for k in now.values())),
-            task.first_seen_ns,
-            task.first_tick,
-        )
-        if len(now) == 1 and _is_all(process.threads[0], rest):
-            whole = rest._replace(delta=NO_TOTALS if is_unknown else delta, totals=task.totals)
-            return (self._row(process, process.threads[0], whole, interval),)
+        self._remember(process.key, now)
         rows = [self._row(process, t, now[t.tid].deed, interval) for t in process.threads]
+        rest = whole._replace(
+            delta=NO_TOTALS if is_unknown else residual(delta, total(_deltas(now))),
+            totals=residual(task.totals, total(known.deed.totals for known in now.values())),
+        )
         if not (is_nothing(rest.delta) and is_nothing(rest.totals)):
             others = Thread(RESIDUAL_TID, process.comm, NO_TOTALS)
             rows.append(self._row(process, others, rest, interval))
         return tuple(rows)
+
+    def _remember(self, key: int, now: dict[int, _Known]) -> None:
+        for tid in self._known.get(key, {}).keys() - now.keys():
+            self._history.forget((key, tid))
+        self._known[key] = now
 
     def _row(self, process: Process, thread: Thread, deed: Deed, interval: Interval) -> Row:
         key = (process.key, thread.tid)
@@ -98,14 +105,22 @@ def _deed(thread: Thread, known: _Known | None, interval: Interval, is_unknown: 
     return Deed(raw, raw, interval.start_ns, interval.tick)
 
 
-def _is_all(thread: Thread, rest: Deed) -> bool:
+def _deltas(now: dict[int, _Known]) -> Iterator[Totals]:
+    return (known.deed.delta for known in now.values())
+
+
+def _is_whole(process: Process) -> bool:
     """Return whether an only thread is the whole process, in all that is counted per thread.
 
-    Then what is counted per process (block I/O) is this thread's too.
+    Then what is counted per process (block I/O) is this thread's too, and its past is known.
     """
-    return not any(
-        mine is not None and (more or ever)
-        for mine, more, ever in zip(
-            astuple(thread.totals), astuple(rest.delta), astuple(rest.totals), strict=True
-        )
-    )
+    if len(process.threads) != 1:
+        return False
+    (thread,) = process.threads
+    return _only(process.totals, thread.totals) == thread.totals
+
+
+def _only(totals: Totals, like: Totals) -> Totals:
+    """Return the fields that are measured in `like`, None in the others."""
+    pairs = zip(astuple(totals), astuple(like), strict=True)
+    return Totals(*[None if b is None else a for a, b in pairs])

@@ -55,6 +55,27 @@ def test_an_only_thread_is_the_whole_process() -> None:
     assert (row.tid, row.write_bytes_per_s, row.disk_write_bytes_per_s) == (7, 200, 100)
 
 
+def test_an_only_thread_has_the_past_of_the_process_when_threads_are_asked_for() -> None:
+    def shot(count: int, *threads: int) -> Process:
+        parts = tuple([thread(7 + i, write_bytes=part) for i, part in enumerate(threads)])
+        totals = Totals(write_bytes=count, disk_write_bytes=count)
+        return process(7, totals, threads=parts)
+
+    tracker = Tracker()
+    tracker.advance(sample(0, [shot(100)]))
+    tracker.advance(sample(1, [shot(150)]))
+    asked = tracker.advance(sample(2, [shot(180, 180)]))
+    forked = tracker.advance(sample(3, [shot(200, 190, 10)]))
+
+    (row,) = asked.threads
+    assert (row.write_bytes_per_s, row.totals.write_bytes, row.first_tick) == (30, 80, 1)
+    assert row.totals.disk_write_bytes == 80
+    assert {
+        row.tid: (row.write_bytes_per_s, row.totals.write_bytes, row.totals.disk_write_bytes)
+        for row in forked.threads
+    } == {7: (10, 90, None), 8: (10, 10, None), 0: (0, 0, 100)}
+
+
 def test_nothing_is_known_of_threads_in_the_interval_that_asks_for_them_first() -> None:
     tracker = Tracker()
     tracker.advance(sample(0, [wrote(7, 100)]))
