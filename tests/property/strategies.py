@@ -79,6 +79,7 @@ class Machine:
         self.listed_dead: dict[int, Process] = {}
         self.mono_ns = 1000 * SECOND
         self.born = 0
+        self.lists_threads = True
         self.truth: dict[int, Totals] = {}
         """What each process did since the first reading, by key."""
 
@@ -144,7 +145,11 @@ class Machine:
     def reading(self, step_ns: int) -> Sample:
         """Return the next reading; who was listed as ended once may be gone from the next one."""
         self.mono_ns += step_ns
-        processes = (*self.living.values(), *self.listed_dead.values())
+        living = [
+            process if self.lists_threads else msgspec.structs.replace(process, threads=())
+            for process in self.living.values()
+        ]
+        processes = (*living, *self.listed_dead.values())
         for key in self._leaving:
             self.listed_dead.pop(key, None)
         self._leaving = frozenset()
