@@ -47,6 +47,7 @@ struct window {
 			RD(to, from, offset);                               \
 	} while (0)
 
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 #define PID_BITS 22
 

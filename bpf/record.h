@@ -32,6 +32,8 @@ enum lost_slot {
 #define TASK_LEADER 2u
 /* Delay accounting was on when the task started; else its delays are 0. */
 #define TASK_HAS_DELAYS 4u
+/* It has ended, and waits for its parent or for its process's other threads. */
+#define TASK_ZOMBIE 8u
 
 /* One thread, written by the task iterator. */
 struct task_row {
@@ -47,7 +49,8 @@ struct task_row {
 	u32 ppid;
 	u32 uid;
 	u32 flags;
-	u32 pad;
+	/* Counts the programs that it has run, of which only changes matter. */
+	u32 exec_id;
 	char comm[COMM_LEN];
 };
 _Static_assert(sizeof(struct task_row) == 96, "wire.TASK_ROW");

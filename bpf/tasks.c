@@ -48,6 +48,9 @@ static inline void read_leader(struct task_row *row, u64 task)
 	row->flags |= TASK_LEADER;
 	RD(parent, task, O_task_struct_real_parent);
 	RD(row->ppid, parent, O_task_struct_tgid);
+#ifdef O_task_struct_self_exec_id
+	RD(row->exec_id, task, O_task_struct_self_exec_id);
+#endif
 	RD(cred, task, O_task_struct_cred);
 	RD(row->uid, cred, O_cred_euid);
 #ifdef O_task_struct_cgroups
@@ -58,6 +61,36 @@ static inline void read_leader(struct task_row *row, u64 task)
 	RD(node, cgroup, O_cgroup_kn);
 	RD(row->cgroup_id, node, O_kernfs_node_id);
 #endif
+}
+
+/*
+ * A task that has begun to end is about to be counted by exits.c, or is
+ * already, and can stay for long: the first thread as a zombie while others
+ * run, or all of a process while nobody waits for it. Read after the bytes,
+ * so that no task is counted here and there.
+ */
+static inline u32 read_ending(struct task_row *row, u64 task)
+{
+	u32 flags = 0;
+
+	RD(flags, task, O_task_struct_flags);
+#ifdef WITH_EXITS
+	if (flags & PF_EXITING) {
+		row->read_bytes = 0;
+		row->write_bytes = 0;
+		row->cancelled_write_bytes = 0;
+		row->io_delay_ns = 0;
+		row->swapin_delay_ns = 0;
+	}
+#ifdef O_task_struct_exit_state
+	u32 state = 0;
+
+	RD(state, task, O_task_struct_exit_state);
+	if (state)
+		row->flags |= TASK_ZOMBIE;
+#endif
+#endif
+	return flags;
 }
 
 int bpf_iter__task(struct bpf_iter__task *ctx)
@@ -77,6 +110,7 @@ int bpf_iter__task(struct bpf_iter__task *ctx)
 	RD(row.cancelled_write_bytes, task,
 	   O_task_struct_ioac_cancelled_write_bytes);
 	read_delays(&row, task);
+	flags = read_ending(&row, task);
 	if (row.pid == row.tid) {
 		read_leader(&row, task);
 	} else if (!(row.read_bytes | row.write_bytes | row.io_delay_ns)) {
@@ -84,7 +118,6 @@ int bpf_iter__task(struct bpf_iter__task *ctx)
 		if (!all || !*all)
 			return 0;
 	}
-	RD(flags, task, O_task_struct_flags);
 	if (flags & PF_KTHREAD)
 		row.flags |= TASK_KTHREAD;
 	row.start_ns = leader_start(task);

@@ -182,10 +182,11 @@ class BccSource:
             base = self._procfs.read(needs).processes
             calls = pairs("calls") if measured.calls else []
             return overlay(base, pairs("owners"), calls, measured)
-        # Tasks first: one that ends in between is then found among the exits.
-        walk = programs.walk_tasks()
+        # Exits before the walk, for threads that ended while their process lives on, and after
+        # it, for processes that ended: whatever ends in between is never counted twice.
         reading = Reading(
-            tasks=walk,
+            exits_before=pairs("exits"),
+            tasks=programs.walk_tasks(),
             exits=pairs("exits"),
             owners=pairs("owners"),
             calls=pairs("calls") if measured.calls else [],

@@ -104,7 +104,8 @@ _OPTIONAL = (
     "page.compound_head", "page.compound_info", "folio._nr_pages", "folio._folio_nr_pages",
     "folio._flags_1", "block_device.bd_dev", "block_device.bd_holder", "bio.bi_bdev", "bio.bi_disk",
     "bio.bi_partno", "request.part", "request.rq_disk", "request.q", "request_queue.disk",
-    "signal_struct.live", "task_struct.cred", "cred.euid",
+    "signal_struct.live", "task_struct.cred", "cred.euid", "task_struct.exit_state",
+    "task_struct.self_exec_id",
 )  # fmt: skip
 
 FIELDS = tuple(

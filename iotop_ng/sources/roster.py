@@ -48,6 +48,8 @@ class Describer(Protocol):
 class Reading(NamedTuple):
     """Raw bytes of one reading."""
 
+    exits_before: Pairs
+    """`exits`, read before `tasks`."""
     tasks: bytes
     """One walk of the task iterator."""
     exits: Pairs
@@ -89,12 +91,12 @@ class _Cached(Generic[_Row]):
 class _State:
     """One process as last seen."""
 
-    __slots__ = ("changed_ns", "comm", "command", "inputs", "name", "process")
+    __slots__ = ("changed_ns", "command", "inputs", "name", "process", "program")
 
     def __init__(self) -> None:
         self.inputs: object = None
         self.process: Process | None = None
-        self.comm = b""
+        self.program: tuple[int, bytes] | None = None
         self.name = ""
         self.command = ""
         self.changed_ns = 0
@@ -128,6 +130,7 @@ class Roster:
     ) -> tuple[Process, ...]:
         """Return every process, alive or recently ended."""
         groups = self._group(reading.tasks)
+        ended_before = dict(reading.exits_before)
         self._exits.update(reading.exits)
         self._owners.update(reading.owners)
         self._calls.update(reading.calls)
@@ -135,12 +138,12 @@ class Roster:
         states, self._states = self._states, {}
         out = []
         for key, rows in groups.items():
-            if key in self._ended or self._is_dead(key):
+            if key in self._ended or self._is_dead(key) or all(row.is_zombie for row in rows):
                 continue
             state = self._states[key] = states.get(key) or _State()
             inputs = _Inputs(
                 rows=rows,
-                ended=self._exits.rows.get(key),
+                ended=self._ended_threads(key, ended_before),
                 owner=self._owners.rows.get(key),
                 calls=self._calls.rows.get(key),
                 pairs=pairs.get(key, ()),
@@ -181,12 +184,20 @@ class Roster:
         row = self._exits.rows.get(key)
         return row is not None and bool(row.is_dead)
 
+    def _ended_threads(self, key: int, before: dict[bytes, bytes]) -> wire.ExitRow | None:
+        """Return what threads had done that ended before the walk."""
+        if key not in self._exits.rows:
+            return None
+        raw = before.get(wire.KEY.pack(key))
+        return None if raw is None else wire.exit_row(raw)
+
     def _alive(self, key: int, inputs: _Inputs, state: _State) -> Process:
         rows, measured = inputs.rows, inputs.measured
         leader = rows[0]
-        if state.comm != leader.comm_bytes or state.process is None:
-            # A new process, or an exec: the name tells.
-            state.comm = leader.comm_bytes
+        program = (leader.exec_id, leader.comm_bytes)
+        if state.program != program:
+            # A new process, an exec, or one that changed its name, often with its arguments.
+            state.program = program
             state.name = clean(leader.comm)
             if not leader.is_kthread:
                 state.command = self._describer.command(leader.pid)
@@ -205,7 +216,7 @@ class Roster:
             prio=self._describer.prio(leader.pid),
             is_kthread=leader.is_kthread,
             is_exited=False,
-            totals=self._totals(key, inputs),
+            totals=_not_less(self._totals(key, inputs), state.process),
             threads=tuple(_thread(row, measured) for row in rows) if inputs.threads else (),
             submits_for=inputs.pairs,
         )
@@ -322,6 +333,24 @@ class Roster:
 
 def _did_io(totals: Totals) -> bool:
     return any((totals.read_bytes, totals.write_bytes, totals.disk_ios, totals.submitted_bytes))
+
+
+def _not_less(totals: Totals, before: Process | None) -> Totals:
+    """Return totals that did not fall.
+
+    A thread that ends just before the walk is missing from it, and from the exits that were read
+    earlier; the next reading has it.
+    """
+    if before is None:
+        return totals
+    old = before.totals
+    names = ("read_bytes", "write_bytes", "cancelled_write_bytes", "io_delay_ns", "swapin_delay_ns")
+    fallen = {}
+    for name in names:
+        was, now = getattr(old, name), getattr(totals, name)
+        if was is not None and now is not None and now < was:
+            fallen[name] = was
+    return msgspec.structs.replace(totals, **fallen) if fallen else totals
 
 
 def _as_exited(process: Process) -> Process:

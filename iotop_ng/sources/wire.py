@@ -29,7 +29,7 @@ Pairs = Iterable[tuple[bytes, bytes]]
 
 OPS = ("read", "write", "flush", "discard", "other")
 """Order of enum op."""
-_KTHREAD, _LEADER, _HAS_DELAYS = 1, 2, 4
+_KTHREAD, _LEADER, _HAS_DELAYS, _ZOMBIE = 1, 2, 4, 8
 _MINOR_BITS = 20
 
 
@@ -48,7 +48,8 @@ class TaskRow(NamedTuple):
     ppid: int
     uid: int
     flags: int
-    pad: int
+    exec_id: int
+    """Changes with every program that it runs; 0 where the kernel does not say."""
     comm_bytes: bytes
 
     @property
@@ -70,6 +71,11 @@ class TaskRow(NamedTuple):
     def has_delays(self) -> bool:
         """Delay accounting was on when it started."""
         return bool(self.flags & _HAS_DELAYS)
+
+    @property
+    def is_zombie(self) -> bool:
+        """It has ended; its bytes are among those of ended threads."""
+        return bool(self.flags & _ZOMBIE)
 
     @property
     def comm(self) -> bytes:

@@ -24,6 +24,8 @@ class FakeMaps:
 
     tasks: list[bytes] = field(default_factory=list)
     exits: dict[int, bytes] = field(default_factory=dict)
+    exits_before: dict[int, bytes] | None = None
+    """What `exits` held before the tasks were walked; None: the same."""
     owners: dict[int, bytes] = field(default_factory=dict)
     calls: dict[int, bytes] = field(default_factory=dict)
     behalf: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -39,13 +41,29 @@ class FakeMaps:
         cgroup_id: int = 1,
         kthread: bool = False,
         delay_ns: int | None = 0,
+        exec_id: int = 0,
+        zombie: bool = False,
     ) -> None:
         """Add a thread; `delay_ns` None: it started before delays were accounted."""
         tid = pid if tid is None else tid
         flags = int(kthread) | (2 if tid == pid else 0) | (0 if delay_ns is None else 4)
+        flags |= 8 if zombie else 0
         self.tasks.append(
             wire.TASK_ROW.pack(
-                start_ns, 0, written, 0, delay_ns or 0, 0, cgroup_id, pid, tid, 1, 0, flags, 0, comm
+                start_ns,
+                0,
+                written,
+                0,
+                delay_ns or 0,
+                0,
+                cgroup_id,
+                pid,
+                tid,
+                1,
+                0,
+                flags,
+                exec_id,
+                comm,
             )
         )
 
@@ -72,6 +90,7 @@ class FakeMaps:
             return [(wire.KEY.pack(k), v) for k, v in rows.items()]
 
         return Reading(
+            exits_before=pairs(self.exits if self.exits_before is None else self.exits_before),
             tasks=b"".join(self.tasks),
             exits=pairs(self.exits),
             owners=pairs(self.owners),

@@ -110,7 +110,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def source(own_cache: None) -> Iterator[BccSource]:
+def source(own_cache: None) -> Iterator[BccSource]:  # noqa: ARG001 - it says where to compile
     """Give the BPF source, counting; one for all tests of a module, as detaching takes long."""
     opened = BccSource()
     opened.open()

@@ -88,6 +88,63 @@ def test_an_exec_reads_the_command_line_again() -> None:
     assert (process.comm, process.command) == ("dd", "command of 10 #2")
 
 
+def test_an_exec_under_the_same_name_reads_the_command_line_again() -> None:
+    maps, reader = FakeMaps(), Reader()
+    maps.task(10, comm=b"sh", exec_id=4)
+    reader.read(maps)
+
+    maps.tasks.clear()
+    maps.task(10, comm=b"sh", exec_id=5)
+
+    assert reader.read(maps)[10].command == "command of 10 #2"
+
+
+def test_a_thread_that_ends_during_the_reading_is_not_counted_twice() -> None:
+    maps, reader = FakeMaps(exits_before={}), Reader()
+    maps.task(10, 1)
+    maps.task(10, 20, tid=11)
+    maps.exit(10, 20, dead=False)
+    during = reader.read(maps)[10].totals.write_bytes
+
+    maps.tasks.pop()
+    maps.exits_before = None
+    after = reader.read(maps)[10].totals.write_bytes
+
+    assert (during, after) == (21, 21)
+
+
+def test_totals_do_not_fall_when_a_thread_ends_just_before_the_walk() -> None:
+    maps, reader = FakeMaps(), Reader()
+    maps.task(10, 1)
+    maps.task(10, 20, tid=11)
+    reader.read(maps)
+
+    maps.tasks.pop()
+    maps.exits_before = {}
+    maps.exit(10, 25, dead=False)
+    during = reader.read(maps)[10].totals.write_bytes
+    maps.exits_before = None
+    after = reader.read(maps)[10].totals.write_bytes
+
+    assert (during, after) == (21, 26)
+
+
+def test_a_zombie_does_not_come_back_to_life_when_its_row_expires() -> None:
+    maps, reader = FakeMaps(), Reader()
+    maps.task(10, 8)
+    reader.read(maps)
+    maps.tasks.clear()
+    maps.task(10, zombie=True)
+    maps.exit(10, 8)
+    reader.read(maps)
+
+    maps.exits.clear()
+    reader.now += LINGER_NS
+    reader.read(maps)
+
+    assert reader.read(maps) == {}
+
+
 def test_a_move_to_another_cgroup_is_seen() -> None:
     maps, reader = FakeMaps(), Reader()
     maps.task(10, cgroup_id=1)
