@@ -158,7 +158,9 @@ def _regex(text: str) -> Test:
             warnings.simplefilter("ignore")
             search = re.compile(text, re.IGNORECASE).search
     except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"filter {clean(text, 60)!r}: not a regular expression: {error}") from None
+        raise UsageError(
+            f"filter {clean(text, 60)!r}: not a regular expression ({error}); expected {SYNTAX}"
+        ) from None
 
     def test(row: Row) -> bool:
         return (
@@ -178,8 +180,10 @@ def _comparison(word: str, name: str, sign: str, number: str) -> Test | None:
         if "<" not in sign and ">" not in sign:
             return None  # "--file=x" is looked for in command lines
         near = get_close_matches(name.lower(), _QUANTITIES, 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"filter {clean(word, 60)!r}: no column {clean(name, 40)!r}{hint}")
+        hint = f", did you mean {near[0]}?" if near else ";"
+        raise UsageError(
+            f"filter {clean(word, 60)!r}: no column {clean(name, 40)!r}{hint} expected {SYNTAX}"
+        )
     get, unit = found
     wanted = _number(word, number, unit)
     compare = _OPERATORS[sign]
