@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from iotop_ng.errors import SourceError, UsageError
 from iotop_ng.view.app import IotopApp, needs_ascii
 from iotop_ng.view.messages import SessionEnded, SourceFailed, SourceStatus
+from iotop_ng.view.widgets.cells import RowPainter
 from tests.fakes import frames
 from tests.screens.conftest import Show, give, make_app
 from tests.screens.looking import line_with, lines_of, text_of
@@ -143,7 +147,7 @@ class TestSource:
             assert "note number 3" not in text_of(pilot.app)
             assert "+ 2 more: iotop-ng doctor" in text_of(pilot.app)
         async with show(frames.frame(source="procfs", notes=notes), size=(80, 24)) as pilot:
-            assert "+ 4 more: iotop-ng doctor" in text_of(pilot.app)
+            assert "+ 4 more: iotop-ng doctor" in lines_of(pilot.app)[1]
 
     async def test_devices_beyond_the_room_are_counted(self, show: Show) -> None:
         devices = [frames.device(f"vd{letter}", 1 / (n + 1)) for n, letter in enumerate("abcdefgh")]
@@ -170,3 +174,40 @@ async def test_an_error_of_the_screen_is_not_a_traceback(monkeypatch: pytest.Mon
 def test_an_unknown_theme_is_refused() -> None:
     with pytest.raises(UsageError, match="dark"):
         make_app("drak")
+
+
+async def test_only_visible_rows_are_formatted_and_unchanged_ones_once(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+    strip = RowPainter.strip
+
+    def counting(*args: Any) -> Strip:
+        nonlocal made
+        made += 1
+        return strip(*args)
+
+    monkeypatch.setattr(RowPainter, "strip", counting)
+    rows = [frames.row(pid, f"idle-{pid}") for pid in range(1, 10_001)]
+    async with show(frames.frame(rows=rows), size=(120, 40)) as pilot:
+        page = app_of(pilot).main.table.page
+        assert page <= made <= 3 * page
+
+        made = 0
+        await give(pilot, frames.frame(61, rows=rows))
+        assert made == 0
+        changed = [frames.row(1, "now-busy", write=1e6), *rows[1:]]
+        await give(pilot, frames.frame(62, rows=changed))
+        assert 1 <= made <= 2
+        assert "now-busy" in text_of(pilot.app)
+
+
+async def test_processes_that_come_and_go_do_not_lay_out_the_screen(show: Show) -> None:
+    async with show(size=(120, 40)) as pilot:
+        layouts = []
+        screen = app_of(pilot).main
+        refresh_layout = screen._refresh_layout
+        screen._refresh_layout = lambda *a, **k: layouts.append(1) or refresh_layout(*a, **k)  # type: ignore[method-assign,func-returns-value]
+        for count in (60, 20, 90):
+            await give(pilot, frames.frame(61, idle=count))
+        assert layouts == []

@@ -78,7 +78,7 @@ def banner(frame: Frame, status: Status, glyphs: Glyphs, width: int, room: int) 
     shown = []
     for index, (text, role) in enumerate(lines[:room]):
         tail = more if index == room - 1 else ""
-        if len(tail) > width // 3:
+        if tail and cell_len(text) + len(tail) > width:
             tail = f" +{hidden} "
         shown.append([(_shortened(text, width - len(tail), glyphs.cut) + tail, role)])
     return shown

@@ -30,8 +30,7 @@ class Series(NamedTuple):
 
 def bytes_series(label: str, values: Values, now: float | None, *, si: bool) -> Series:
     """Return a plot of bytes per second; the label is also its role."""
-    peak = units.human(_peak(values), si=si)
-    return Series(label, label, values, f"{units.human(now, si=si)}/s", f"{peak}/s")
+    return Series(label, label, values, _rate(now, si=si), _rate(_peak(values), si=si))
 
 
 def latency_series(label: str, values: Values, now_us: float | None) -> Series:
@@ -58,6 +57,10 @@ def plots(all_series: tuple[Series, ...], ink: Ink, width: int, height: int) -> 
             body.append((" ", ""))
             body.extend((run, one.role if number else "axis") for run, number in drawn)
     return [heads, *bodies]
+
+
+def _rate(value: float | None, *, si: bool) -> str:
+    return "-" if value is None else f"{units.human(value, si=si)}/s"
 
 
 def _peak(values: Values) -> float | None:
