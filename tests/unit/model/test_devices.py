@@ -36,6 +36,14 @@ def test_coverage_compares_rows_with_devices(
     assert at(1, 1000 + explained, 5000 + moved).coverage_pct == expected
 
 
+def test_idle_rows_explain_nothing_of_what_a_device_does() -> None:
+    idle = process(7, Totals(disk_write_bytes=5, disk_read_bytes=0))
+    tracker = Tracker()
+    frames = [tracker.advance(sample(at, [idle], [device(write_bytes=at)])) for at in range(4)]
+
+    assert [frame.coverage_pct for frame in frames] == [None, 0.0, 0.0, 0.0]
+
+
 def test_coverage_is_unknown_without_block_probes() -> None:
     tracker = Tracker()
     tracker.advance(sample(0, [wrote(7, 0)], [device(write_bytes=0)]))
