@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import sys
 import termios
 import time
@@ -46,6 +48,18 @@ finally:
     guard.restore()
 sys.exit(app.return_code)
 """
+FAILING_APP = """
+import sys
+from iotop_ng.__main__ import main
+from iotop_ng.view.app import IotopApp
+
+def fail(app):
+    raise ValueError("on purpose")
+
+IotopApp.do_redraw = fail
+sys.argv = ["iotop-ng", "--source", "procfs"]
+sys.exit(main())
+"""
 APPS = {
     "tiny": ([sys.executable, "-c", TINY_APP], "here it is"),
     "tiny, low bandwidth": ([sys.executable, "-c", TINY_APP, "--low-bandwidth"], "here it is"),
@@ -67,7 +81,7 @@ class Terminal:
         self.output = b""
         master, slave = pty.openpty()
         self.fd = master
-        termios.tcsetwinsize(slave, (24, 100))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         self.attributes = termios.tcgetattr(slave)
         self.pid = os.fork()
         if self.pid == 0:
@@ -142,8 +156,6 @@ class Terminal:
 
 def _login_tty(slave: int) -> None:
     """Do what os.login_tty does from Python 3.11 on."""
-    import fcntl
-
     os.setsid()
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     for number in range(3):
@@ -258,6 +270,21 @@ def test_an_exception_leaves_it_as_it_was(start: Start, name: str) -> None:
     assert end(terminal) == 1
     assert b"on purpose" in terminal.output
     terminal.assert_left_as_it_was()
+
+
+def test_an_exception_in_the_real_application_is_one_line() -> None:
+    terminal = Terminal([sys.executable, "-c", FAILING_APP])
+    try:
+        terminal.until(lambda: terminal.shows("COMMAND"), "the table")
+
+        os.write(terminal.fd, b"\x0c")
+
+        assert end(terminal) == 1
+        assert b"on purpose" in terminal.output
+        assert b"Traceback" not in terminal.output
+        terminal.assert_left_as_it_was()
+    finally:
+        terminal.close()
 
 
 def test_a_hanging_application_is_ended_by_a_signal(start: Start) -> None:
