@@ -10,8 +10,14 @@
  *          6.16): process -> command line.
  * Not counted: a process without any I/O makes no entry; the command line is
  *          cut at ARGS_LEN bytes.
+ *          One that only submits (sync, fstrim) has none in task->ioac, but
+ *          an entry in `owners`.
  */
 #include "compat.h"
+#if defined(WITH_DIRTY) || defined(WITH_BLOCK)
+#include "owner.h"
+#define HAVE_OWNERS
+#endif
 
 /* Hash, 10,240: 14 s of 700 I/O-doing processes ending per second. */
 BPF_HASH(exits, u64, struct exit_row, 10240);
@@ -132,6 +138,15 @@ static inline int group_is_dead(struct bpf_raw_tracepoint_args *ctx, u64 task)
 #endif
 }
 
+static inline int is_owner(u64 key)
+{
+#ifdef HAVE_OWNERS
+	return owners.lookup(&key) != 0;
+#else
+	return 0;
+#endif
+}
+
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 task = ctx->args[0], key = task_key(task);
@@ -141,7 +156,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	RD(read, task, O_task_struct_ioac_read_bytes);
 	RD(written, task, O_task_struct_ioac_write_bytes);
 	RD(cancelled, task, O_task_struct_ioac_cancelled_write_bytes);
-	if (read | written)
+	if ((read | written) || is_owner(key))
 		row = exit_row(task, key);
 	else
 		row = exits.lookup(&key);

@@ -120,10 +120,11 @@ class Roster:
         self._states: dict[int, _State] = {}
         self._ended: dict[int, _State] = {}
         self._cgroups: dict[int, str | None] = {}
+        self._strangers: frozenset[int] = frozenset()
         self.dead: tuple[int, ...] = ()
         """Keys whose entry in `exits` may be removed: seen dead in the reading before this one."""
         self.expired: tuple[int, ...] = ()
-        """Keys that are not listed any more: their entries in every map may be removed."""
+        """Keys that are not listed (any more): their entries in every map may be removed."""
 
     def update(
         self, reading: Reading, measured: Measured, now_ns: int, *, threads: bool
@@ -156,7 +157,20 @@ class Roster:
                 state.changed_ns = now_ns
             out.append(state.process)
         out.extend(self._after_life(states, measured, now_ns))
+        self._find_strangers()
         return tuple(out)
+
+    def _find_strangers(self) -> None:
+        """Give up entries of processes that two readings in a row have not found.
+
+        One that began after this reading's walk is found by the next. What is left ended without
+        any I/O of its own, as most callers of `write` on a pipe do, or had expired before the
+        flusher came to its pages.
+        """
+        rows = self._owners.rows.keys() | self._calls.rows.keys()
+        strangers = frozenset(rows - self._states.keys() - self._ended.keys())
+        self.expired += tuple(strangers & self._strangers)
+        self._strangers = strangers
 
     def _group(self, walk: bytes) -> dict[int, list[wire.TaskRow]]:
         """Return process key -> its threads' rows, the leader first."""

@@ -145,6 +145,20 @@ def test_a_zombie_does_not_come_back_to_life_when_its_row_expires() -> None:
     assert reader.read(maps) == {}
 
 
+def test_entries_of_processes_that_no_reading_finds_are_given_up() -> None:
+    maps, reader = FakeMaps(), Reader()
+    maps.owner(10, 7)
+    maps.owner(11, 7)
+    reader.read(maps)
+    first = reader.roster.expired
+
+    maps.task(11)
+    reader.read(maps)
+
+    assert first == ()
+    assert reader.roster.expired == (key(10),)
+
+
 def test_a_move_to_another_cgroup_is_seen() -> None:
     maps, reader = FakeMaps(), Reader()
     maps.task(10, cgroup_id=1)
