@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from iotop_ng.clock import SystemClock
 from iotop_ng.sample import Need
 from iotop_ng.sources.bcc import BccSource
 from iotop_ng.sources.roster import LINGER_NS
+from tests.kernel.clocks import LaterClock
 from tests.kernel.disks import Mounted
 from tests.kernel.gate import Workload, wait_until
 from tests.kernel.rows import children, find, number
@@ -123,11 +122,9 @@ def test_a_parent_is_not_credited_with_children_that_it_waited_for(
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_a_zombie_is_ended_and_stays_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zombie_is_ended_and_stays_so(start: Start) -> None:
     """A child that nobody waits for is listed as ended, once, and not again as alive later."""
-    clock = SystemClock()
-    moved_ns = 0
-    monkeypatch.setattr(clock, "mono_ns", lambda: time.monotonic_ns() + moved_ns)
+    clock = LaterClock()
     source = BccSource(clock)
     source.open()
     family = start("zombie")
@@ -136,7 +133,7 @@ def test_a_zombie_is_ended_and_stays_so(start: Start, monkeypatch: pytest.Monkey
     try:
         wait_until(lambda: len(children(source.read(frozenset()), family.pid)) == 1, "the child")
         first = children(source.read(frozenset()), family.pid)
-        moved_ns = LINGER_NS + 1
+        clock.moved_ns = LINGER_NS + 1
         later = [source.read(frozenset()) for _ in range(3)]
     finally:
         source.close()

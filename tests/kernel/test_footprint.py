@@ -17,6 +17,8 @@ from iotop_ng.sources import bcc as bcc_source
 from iotop_ng.sources import bpf_syscall
 from iotop_ng.sources.bcc import BccSource
 from iotop_ng.sources.programs import Programs
+from iotop_ng.sources.roster import LINGER_NS
+from tests.kernel.clocks import LaterClock
 from tests.kernel.counts import bpf_ids
 from tests.kernel.disks import Mounted
 from tests.kernel.gate import Workload, wait_until
@@ -66,6 +68,41 @@ def test_a_killed_source_leaves_no_program_map_or_link() -> None:
     wait_until(
         lambda: not [one for one in ids if exists(*one)], "the kernel frees what was held", 20
     )
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_map_entries_of_ended_processes_are_removed(ext4: Mounted) -> None:
+    """Those that only call write on a pipe, and those that only sync: none leaves an entry."""
+    count = 53
+    clock = LaterClock()
+    source = BccSource(clock)
+    source.open()
+    try:
+        source.read(ALL_NEEDS)
+        path = ext4.path / "data"
+        synced = set()
+        with path.open("wb", buffering=0) as file:
+            for _ in range(count):
+                subprocess.run(["/bin/echo", "word"], stdout=subprocess.PIPE, check=True)
+                file.write(b"x" * 4096)
+                with subprocess.Popen(["sync", path]) as sync:
+                    synced.add(sync.pid)
+        sample = source.read(ALL_NEEDS)
+        listed = {p.pid for p in sample.processes if p.comm == "sync"} & synced
+        for _ in range(3):
+            clock.moved_ns += LINGER_NS + 1
+            source.read(ALL_NEEDS)
+        before = {fill.name: fill.entries or 0 for fill in sample.maps}
+        after = {fill.name: fill.entries or 0 for fill in source.read(ALL_NEEDS).maps}
+    finally:
+        source.close()
+
+    assert listed == synced
+    assert before["owners"] >= count
+    assert before["calls"] >= count
+    # Others on this machine come and go meanwhile.
+    assert after["owners"] <= before["owners"] - count // 2
+    assert after["calls"] <= before["calls"] - count // 2
 
 
 def descriptors() -> int:
