@@ -221,6 +221,9 @@ class Themes(Mapping[str, Theme]):
     def __len__(self) -> int:
         return len(self._names())
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
     def _names(self) -> set[str]:
         broken = {name for name, found in self._users.items() if isinstance(found, UsageError)}
         return (set(self._shipped) | set(self._users)) - broken

@@ -277,6 +277,11 @@ def test_an_unknown_theme_names_the_nearest() -> None:
         SHIPPED["lihgt"]
 
 
+def test_an_unknown_theme_is_not_there() -> None:
+    assert "lihgt" not in SHIPPED
+    assert SHIPPED.get("light") is SHIPPED["light"]
+
+
 def test_a_missing_directory_is_no_error(tmp_path: Path) -> None:
     assert load_themes(tmp_path / "nowhere").problems == ()
 
