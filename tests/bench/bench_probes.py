@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,8 @@ TIERS = {
     "all tiers": {Tier.ALWAYS, Tier.DEFAULT, Tier.ON_DEMAND},
 }
 BPFTRACE = "bpftrace"
+PATIENCE_S = 15.0
+SETTLED_S = 0.7
 BLOCK = {"on_bio", "on_insert", "on_issue", "on_complete"}
 
 
@@ -163,19 +166,51 @@ class Bench:
 @contextlib.contextmanager
 def bpftrace(program: str) -> Iterator[None]:
     """Have bpftrace count while the block runs."""
-    command = [installed(BPFTRACE) or BPFTRACE, "-e", 'BEGIN { printf("ready\\n"); } ' + program]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == b"ready":
-                break
-        else:
-            raise IotopError("bpftrace cannot attach its probes")
+    process = subprocess.Popen(
+        [installed(BPFTRACE) or BPFTRACE, "-e", program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until_attached(process)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
         try:
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate()
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_until_attached(process: subprocess.Popen[bytes]) -> None:
+    """Return when bpftrace holds a program and opens nothing more.
+
+    Its output is no sign: what it prints first is now and then not written for as long as it runs.
+
+    Raises:
+        IotopError: it ended, or does not come that far.
+    """
+    end = time.monotonic() + PATIENCE_S
+    seen: list[str] = []
+    since = time.monotonic()
+    while time.monotonic() < end and process.poll() is None:
+        held = descriptors(process.pid)
+        if held != seen:
+            seen, since = held, time.monotonic()
+        elif "anon_inode:bpf-prog" in held and time.monotonic() > since + SETTLED_S:
+            return
+        time.sleep(0.05)
+    raise IotopError("bpftrace cannot attach its probes")
+
+
+def descriptors(pid: int) -> list[str]:
+    """Return what a process holds open."""
+    try:
+        return sorted(str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # one was closed meanwhile
+        return []
 
 
 @contextlib.contextmanager
