@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
@@ -20,10 +21,10 @@ from iotop_ng.config import Settings
 from iotop_ng.errors import IotopError, SourceError, UsageError
 from iotop_ng.units import clean
 from iotop_ng.view import picture, terminal
-from iotop_ng.view.bindings import EVERYWHERE, bindings, check_keys, with_keys
+from iotop_ng.view.bindings import EVERYWHERE, bindings, check_keys, in_ascii, with_keys
 from iotop_ng.view.controls import Controls
 from iotop_ng.view.feed import Feed, sentence
-from iotop_ng.view.framediff import FrameDiffMixin
+from iotop_ng.view.framediff import DEFAULT_ON, FrameDiffMixin
 from iotop_ng.view.messages import (
     ColumnsChosen,
     FrameReady,
@@ -74,7 +75,12 @@ class IotopApp(FrameDiffMixin, App[None]):
         self.themes = themes
         self.is_ascii = needs_ascii(os.environ) if settings.ascii is None else settings.ascii
         self.actions = with_keys(settings.keys)
-        self.low_bandwidth = bool(settings.low_bandwidth)
+        if self.is_ascii:
+            self.actions = in_ascii(self.actions)
+            self.add_class("-ascii")
+        self.low_bandwidth = (
+            DEFAULT_ON if settings.low_bandwidth is None else settings.low_bandwidth
+        )
         self.failure: Exception | None = None
         """What ended the screen, for the command line to report."""
         self._make_feed = make_feed
@@ -230,7 +236,10 @@ class IotopApp(FrameDiffMixin, App[None]):
 
     def do_palette(self) -> None:
         """Open the command palette."""
-        self.action_command_palette()
+        if not CommandPalette.is_open(self):
+            self.push_screen(
+                CommandPalette(placeholder="name of an action or theme", id="--command-palette")
+            )
 
     def do_picture(self) -> None:
         """Save the screen as SVG."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from textual.binding import Binding
@@ -146,6 +146,20 @@ def with_keys(keys: Mapping[str, str]) -> tuple[Action, ...]:
         else action
         for action in ACTIONS
     )
+
+
+_ARROWS = {"→": "Right", "←": "Left", "↑": "Up", "↓": "Down"}
+
+
+def in_ascii(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """Return the actions with words in place of arrows."""
+
+    def spelled(text: str) -> str:
+        for arrow, word in _ARROWS.items():
+            text = text.replace(arrow, word)
+        return text
+
+    return tuple(a._replace(shown=spelled(a.shown), help=spelled(a.help)) for a in actions)
 
 
 def check_keys(keys: Mapping[str, str]) -> None:

@@ -88,7 +88,17 @@ async def test_wide_characters_do_not_move_the_columns(show: Show) -> None:
 
 async def test_ascii_screens_are_ascii(show: Show) -> None:
     async with show(ascii=True, size=(200, 60)) as pilot:
-        for keys in ([], ["enter"], ["escape", "3"], ["8"], ["1", "T"], ["question_mark"]):
+        pages: tuple[list[str], ...] = (
+            [],
+            ["enter"],
+            ["escape", "3"],
+            ["8"],
+            ["1", "T"],
+            ["question_mark"],
+        )
+        more = (["escape", "f2"], ["escape", "g"], ["escape", "colon"], [*"sort"])
+        for keys in (*pages, *more):
             await pilot.press(*keys)
+            await pilot.pause(0.3)
             bad = {c for c in text_of(pilot.app) if not c.isascii()}
             assert not bad, (keys, bad)

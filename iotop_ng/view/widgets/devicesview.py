@@ -73,8 +73,14 @@ _FIELDS: tuple[_Field, ...] = (
 
 
 def ordered(frame: Frame) -> list[DeviceRow]:
-    """Return the devices in an order that does not jump: not stacked first, then by name."""
-    return sorted(frame.devices, key=lambda d: (d.is_stacked, d.name))
+    """Return the devices in an order that seldom changes.
+
+    Those that were used since the start first, those that lie on others last, then by name.
+    """
+    return sorted(
+        frame.devices,
+        key=lambda d: (not (d.read_bytes_total or d.write_bytes_total), d.is_stacked, d.name),
+    )
 
 
 def device_view_lines(
