@@ -117,6 +117,9 @@ class Process(msgspec.Struct, frozen=True, gc=False):
     """Live threads; filled only for Need.THREADS."""
     submits_for: tuple[tuple[int, int], ...] = ()
     """(owner's process key, bytes) that this task, usually a kworker, submitted for others."""
+    fsync_age_ns: int | None = None
+    """How long the oldest fsync that has not returned has been waiting, now; 0 when there is none.
+    A stuck caller finishes no call, so its histogram says nothing."""
 
 
 class OpTotals(msgspec.Struct, frozen=True, gc=False):

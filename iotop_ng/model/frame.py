@@ -63,6 +63,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     queued_p99_us: float | None = None
     fsync_per_s: float | None = None
     fsync_p99_us: float | None = None
+    fsync_age_us: float | None = None
+    """Of the oldest fsync that had not returned at the end of the interval; 0: there was none."""
     io_delay_pct: float | None = None
     """Share of the interval waiting for block I/O, 0..100 (per thread; summed, capped at 100)."""
     swapin_pct: float | None = None

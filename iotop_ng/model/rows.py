@@ -10,6 +10,7 @@ from iotop_ng.model.rates import Interval, per_second, share_pct
 from iotop_ng.sample import NO_TOTALS, Process, Totals
 
 NS_PER_MS = 1_000_000
+NS_PER_US = 1000
 
 
 class Deed(NamedTuple):
@@ -53,6 +54,7 @@ def row(who: Who, deed: Deed, interval: Interval, history: tuple[Point, ...] = (
     delta = deed.delta if ns > 0 else NO_TOTALS
     latency = summarize(delta.latency)
     pauses = per_second(delta.kernel_pause_ns, ns)
+    age_ns = process.fsync_age_ns if who.exited_tick is None else None
     return Row(
         key=process.key,
         pid=process.pid,
@@ -87,6 +89,7 @@ def row(who: Who, deed: Deed, interval: Interval, history: tuple[Point, ...] = (
         queued_p99_us=percentile_us(delta.queued, 0.99),
         fsync_per_s=per_second(count(delta.fsync), ns),
         fsync_p99_us=percentile_us(delta.fsync, 0.99),
+        fsync_age_us=None if who.tid is not None or age_ns is None else age_ns / NS_PER_US,
         # Several threads can wait at once; more than the whole interval says no more than that.
         io_delay_pct=share_pct(delta.io_delay_ns, ns),
         swapin_pct=share_pct(delta.swapin_delay_ns, ns),

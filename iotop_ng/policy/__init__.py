@@ -1,0 +1,1 @@
+"""From frames to actions: pure, without clock and I/O."""

@@ -1,0 +1,122 @@
+"""What an operator can ask for: rules that answer a hog, guards that keep a victim's latency."""
+
+from __future__ import annotations
+
+from enum import Enum
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from iotop_ng.model.frame import Row
+from iotop_ng.policy.actions import NS_PER_S, RULE_LEASE_NS
+from iotop_ng.policy.protect import is_below
+
+MAX_TARGETS = 16
+HOG_BYTES_PER_S = 1 << 20
+
+
+class Deed(Enum):
+    """What a rule does."""
+
+    THROTTLE = "throttle"
+    DROP = "drop"
+    NOTIFY = "notify"
+
+
+class Scope(Enum):
+    """What an action acts on."""
+
+    PROCESS = "process"
+    CGROUP = "cgroup"
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    """Whom a rule is about: every part that is given has to match. Shell patterns, any of them."""
+
+    comm: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+    cgroup: tuple[str, ...] = ()
+    """Also whatever is below, for one without wildcards."""
+
+    def matches(self, row: Row) -> bool:
+        """Say whether the row is meant."""
+        return (
+            _is_one_of(row.comm, self.comm)
+            and _is_one_of(row.command, self.command)
+            and _is_one_of(row.user, self.user)
+            and (
+                not self.cgroup
+                or _is_one_of(row.cgroup or "", self.cgroup)
+                or any(is_below(row.cgroup or "", path) for path in self.cgroup)
+            )
+        )
+
+
+ANYONE = Pattern()
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A process that writes more than X for Y while anyone's fsync p99 is over Z: do this for T."""
+
+    name: str
+    writes_over: int
+    """X, bytes/s."""
+    for_ns: int = 0
+    """Y."""
+    fsync_over_ns: int | None = None
+    """Z; None: whatever others feel."""
+    victim: Pattern = ANYONE
+    """Whose fsync counts; never the hog's own."""
+    match: Pattern = ANYONE
+    deed: Deed = Deed.THROTTLE
+    to: int = 0
+    """Bytes/s that may pass."""
+    to_pct: int = 0
+    """The same as a share of what it wrote when the rule took hold; 0: `to` counts."""
+    lease_ns: int = RULE_LEASE_NS
+    """T."""
+    renew: bool = False
+    """Start T anew while the target still presses against its limit."""
+    scope: Scope = Scope.PROCESS
+    budget_bytes: int = 0
+    errno_name: str = "ENOSPC"
+    paths: tuple[str, ...] = ()
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """Hold all hogs together to a cap: one that keeps the victims' p99, or a fixed one."""
+
+    name: str
+    victim: Pattern = ANYONE
+    target_ns: int | None = None
+    """p99 of the victims' fsync; None: `cap` counts."""
+    cap: int = 0
+    hogs: Pattern = ANYONE
+    hog_over: int = HOG_BYTES_PER_S
+    """Bytes/s; who never wrote more is no hog."""
+    capacity: int = 0
+    """Of the device, bytes/s; 0: the most that it was seen to do."""
+    floor: int = 0
+    device: str = ""
+    """Whose queue delay counts; "": of the one that is written to most."""
+    scope: Scope = Scope.PROCESS
+    lease_ns: int = RULE_LEASE_NS
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """A whole file of rules."""
+
+    rules: tuple[Rule, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    programs: tuple[str, ...] = ()
+    """Executables that the operator adds to the protected ones."""
+    cgroups: tuple[str, ...] = ()
+    max_targets: int = MAX_TARGETS
+    """Held at one time."""
+    cooldown_ns: int = NS_PER_S
+    """After a release, before the same target is acted on again."""
+
+
+def _is_one_of(word: str, patterns: tuple[str, ...]) -> bool:
+    return not patterns or any(fnmatchcase(word, pattern) for pattern in patterns)

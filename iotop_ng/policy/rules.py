@@ -1,0 +1,200 @@
+"""TOML text to rules. Every mistake is named with its line, and nothing is taken from a bad file.
+
+::
+
+    max_targets = 16
+
+    [protect]                       # added to the built-in list, never taken from it
+    programs = ["postgres"]
+    cgroups = ["/system.slice/backup.service"]
+
+    [[rule]]
+    name = "runaway log"
+    match = { comm = "log-*" }      # also command, user, cgroup; without: anyone
+    writes_over = "50M/s"
+    for = "3s"
+    while_fsync_p99_over = "100ms"  # anyone's, or of victim = { ... }
+    do = "throttle"                 # drop (to, budget, errno, paths) or notify
+    to = "5M/s"                     # or "20%" of what it wrote
+    lease = "60s"
+    renew = false                   # true: as long as it presses against its limit
+    scope = "process"               # cgroup
+
+    [[guard]]
+    name = "commits"
+    victim = { cgroup = "/system.slice/postgresql.service" }
+    keep_fsync_p99 = "20ms"         # or cap = "100M/s": one fixed cap for all hogs together
+"""
+
+from __future__ import annotations
+
+from iotop_ng.errors import UsageError
+from iotop_ng.policy import tables
+from iotop_ng.policy.actions import RULE_LEASE_NS
+from iotop_ng.policy.rule import (
+    ANYONE,
+    HOG_BYTES_PER_S,
+    MAX_TARGETS,
+    Deed,
+    Guard,
+    Pattern,
+    Rule,
+    Rules,
+    Scope,
+)
+from iotop_ng.policy.tables import Document, Table, nearest, shown
+
+ERRNO_NAMES = ("ENOSPC", "EDQUOT", "EIO", "EPERM", "EAGAIN")
+SHORTEST_LEASE_NS = 5_000_000_000
+_PARTS = ("comm", "command", "user", "cgroup")
+_DROP_KEYS = ("budget", "errno", "paths")
+_NONE: tuple[str, ...] = ()
+
+
+def parse_rules(text: str, where: str = "rules") -> Rules:
+    """Return the rules of a file.
+
+    Args:
+        text: TOML.
+        where: names the file in messages.
+
+    Raises:
+        TableError: a UsageError with every mistake and its line.
+    """
+    document = Document(text, where)
+    most = document.top.take("max_targets", tables.whole(1, 1024), MAX_TARGETS)
+    protect = document.table("protect")
+    programs = protect.take("programs", tables.texts, _NONE)
+    cgroups = protect.take("cgroups", _paths, _NONE)
+    protect.end()
+    rules = tuple(_rule(table) for table in document.tables("rule"))
+    guards = tuple(_guard(table) for table in document.tables("guard"))
+    _complain_about_twins(document, [*rules, *guards])
+    if not rules and not guards and not document.problems:
+        document.top.complain("no [[rule]] and no [[guard]]")
+    document.finish(["max_targets"])
+    return Rules(rules, guards, programs, cgroups, most)
+
+
+def _rule(table: Table) -> Rule:
+    deed = Deed(table.take("do", tables.choice(*(one.value for one in Deed)), "throttle"))
+    to, to_pct = _to(table, deed)
+    rule = Rule(
+        name=table.need("name", tables.text, ""),
+        match=table.take("match", _pattern, ANYONE),
+        writes_over=table.need("writes_over", tables.size, 1),
+        for_ns=table.take("for", tables.time, 0),
+        fsync_over_ns=_optional_span(table, "while_fsync_p99_over"),
+        victim=table.take("victim", _pattern, ANYONE),
+        deed=deed,
+        to=to,
+        to_pct=to_pct,
+        lease_ns=table.take("lease", _lease, RULE_LEASE_NS),
+        renew=table.take("renew", tables.yes, False),
+        scope=Scope(table.take("scope", tables.choice("process", "cgroup"), "process")),
+        budget_bytes=table.take("budget", tables.size, 0),
+        errno_name=table.take("errno", tables.choice(*ERRNO_NAMES), "ENOSPC"),
+        paths=table.take("paths", tables.texts, _NONE),
+    )
+    table.end()
+    _check_rule(table, rule)
+    return rule
+
+
+def _to(table: Table, deed: Deed) -> tuple[int, int]:
+    """Return the rate as (bytes/s, 0) or (0, percent)."""
+    if deed is Deed.NOTIFY:
+        if table.has("to"):
+            table.take("to", _rate_or_share, (0, 0))
+            table.complain('to has no meaning with do = "notify"', "to")
+        return 0, 0
+    return table.need("to", _rate_or_share, (1, 0))
+
+
+def _check_rule(table: Table, rule: Rule) -> None:
+    if rule.to >= rule.writes_over > 1:
+        table.complain("to is not below writes_over: it would limit nobody", "to")
+    if table.has("victim") and rule.fsync_over_ns is None:
+        table.complain("victim has no meaning without while_fsync_p99_over", "victim")
+    if rule.deed is Deed.DROP and not table.has("budget"):
+        table.complain('do = "drop" needs a budget: the bytes that may be lost in an hour')
+    if rule.deed is not Deed.DROP:
+        for key in _DROP_KEYS:
+            if table.has(key):
+                table.complain(f'{key} has no meaning without do = "drop"', key)
+
+
+def _guard(table: Table) -> Guard:
+    guard = Guard(
+        name=table.need("name", tables.text, ""),
+        victim=table.take("victim", _pattern, ANYONE),
+        target_ns=_optional_span(table, "keep_fsync_p99"),
+        cap=table.take("cap", tables.size, 0),
+        hogs=table.take("hogs", _pattern, ANYONE),
+        hog_over=table.take("hog_over", tables.size, HOG_BYTES_PER_S),
+        capacity=table.take("capacity", tables.size, 0),
+        floor=table.take("floor", tables.size, 0),
+        device=table.take("device", tables.text, ""),
+        scope=Scope(table.take("scope", tables.choice("process", "cgroup"), "process")),
+        lease_ns=table.take("lease", _lease, RULE_LEASE_NS),
+    )
+    table.end()
+    _check_guard(table, guard)
+    return guard
+
+
+def _check_guard(table: Table, guard: Guard) -> None:
+    if table.has("cap") == table.has("keep_fsync_p99"):
+        table.complain("a guard needs either keep_fsync_p99 or cap, and not both")
+    if table.has("cap"):
+        for key in ("capacity", "floor", "device"):
+            if table.has(key):
+                table.complain(f"{key} has no meaning with a fixed cap", key)
+    if guard.capacity and guard.floor >= guard.capacity:
+        table.complain("floor is not below capacity", "floor")
+    if guard.victim != ANYONE and guard.victim == guard.hogs:
+        table.complain("victim and hogs are the same", "hogs")
+
+
+def _complain_about_twins(document: Document, found: list[Rule | Guard]) -> None:
+    names = [one.name for one in found if one.name]
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            document.top.complain(f"{names.count(name)} rules or guards are called {shown(name)}")
+
+
+def _pattern(raw: object) -> Pattern:
+    if not isinstance(raw, dict) or not raw:
+        raise UsageError('expected a table such as { comm = "log-*" }')
+    for key in raw:
+        if key not in _PARTS:
+            raise UsageError(f"unknown key {shown(key)}{nearest(str(key), _PARTS)}")
+    return Pattern(**{key: tables.texts(value) for key, value in raw.items()})
+
+
+def _paths(raw: object) -> tuple[str, ...]:
+    found = tables.texts(raw)
+    for path in found:
+        if not path.startswith("/"):
+            raise UsageError(f"{shown(path)}: expected the path of a cgroup, such as /system.slice")
+    return found
+
+
+def _optional_span(table: Table, key: str) -> int | None:
+    return table.take(key, tables.span, 0) or None
+
+
+def _lease(raw: object) -> int:
+    value = tables.time(raw)
+    if value < SHORTEST_LEASE_NS:
+        raise UsageError(f"{shown(raw)}: expected 5s or more")
+    return value
+
+
+def _rate_or_share(raw: object) -> tuple[int, int]:
+    if isinstance(raw, str) and raw.strip().endswith("%"):
+        number = raw.strip().removesuffix("%").strip()
+        if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= 99):
+            raise UsageError(f"{shown(raw)}: expected 1% to 99%")
+        return 0, int(number)
+    return tables.size(raw), 0

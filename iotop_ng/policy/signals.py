@@ -1,0 +1,85 @@
+"""What a guard or a rule wants to know of a frame: who writes how much, and who waits how long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from iotop_ng.model.frame import DeviceRow, Frame, Row
+from iotop_ng.policy.latency_target import Signals
+from iotop_ng.policy.rule import Pattern
+
+NS_PER_US = 1000
+NS_PER_S = 1_000_000_000
+
+
+def alive(frame: Frame) -> list[Row]:
+    """Return the processes that have not ended."""
+    return [row for row in frame.rows if not row.exited]
+
+
+def written(row: Row) -> int:
+    """Return what it wrote in bytes/s; what is not known is 0 here."""
+    return int(row.write_bytes_per_s or 0)
+
+
+def latency_ns(row: Row) -> int | None:
+    """Return the p99 of its fsyncs or the age of one that is stuck, the worse; None: no fsync."""
+    found = [us for us in (row.fsync_p99_us, row.fsync_age_us) if us]
+    return int(max(found) * NS_PER_US) if found else None
+
+
+def victims(rows: Iterable[Row], pattern: Pattern, hogs: frozenset[int]) -> list[Row]:
+    """Return those who are to be helped: who match, and are no hogs themselves."""
+    return [
+        row for row in rows if row.key not in hogs and not row.is_kthread and pattern.matches(row)
+    ]
+
+
+def signals(
+    frame: Frame,
+    suffering: Sequence[Row],
+    hogs: Sequence[Row],
+    device: str,
+    *,
+    is_lost: bool,
+) -> Signals:
+    """Return what one tick says about one guard."""
+    calls = [row.fsync_per_s for row in suffering if row.fsync_per_s is not None]
+    ns = frame.interval_s
+    queue_us = _queue_us(frame.devices, device)
+    return Signals(
+        hog_bytes_per_s=_sum(row.write_bytes_per_s for row in hogs),
+        fsyncs=round(sum(calls) * ns) if calls else None,
+        p99_ns=int(max((row.fsync_p99_us or 0 for row in suffering), default=0) * NS_PER_US),
+        age_ns=int(max((row.fsync_age_us or 0 for row in suffering), default=0) * NS_PER_US),
+        queue_ns=None if queue_us is None else int(queue_us * NS_PER_US),
+        is_lost=is_lost or ns <= 0,
+    )
+
+
+def busiest(devices: Iterable[DeviceRow]) -> DeviceRow | None:
+    """Return the whole device that is written to most; None when nothing is written."""
+    rates = {row.name: row.write_bytes_per_s or 0 for row in devices if not row.is_stacked}
+    most = max(devices, key=lambda row: rates.get(row.name, -1.0), default=None)
+    return most if most is not None and rates.get(most.name, 0) > 0 else None
+
+
+def _queue_us(devices: Sequence[DeviceRow], name: str) -> float | None:
+    """Return the mean time from a write's allocation to its completion; None: none completed."""
+    if not name:
+        found = busiest(devices)
+    else:
+        found = next((row for row in devices if row.name == name), None)
+    return None if found is None else found.write_await_us
+
+
+def _sum(rates: Iterable[float | None]) -> int | None:
+    """Return the sum; None when nothing of it is known, 0 of nobody."""
+    total, unknown, count = 0.0, 0, 0
+    for rate in rates:
+        count += 1
+        if rate is None:
+            unknown += 1
+        else:
+            total += rate
+    return None if count and unknown == count else int(total)

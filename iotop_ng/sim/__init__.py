@@ -1,0 +1,1 @@
+"""A small deterministic world to try policies on: writers, a page cache, one device, a victim."""
