@@ -2,11 +2,14 @@
 /*
  * Latency and queue time by owner, device and operation.
  *
- * Hooks:   raw tracepoints block_rq_insert (queueing begins; only where a
- *          scheduler queues), block_rq_issue (handed to the driver),
+ * Hooks:   raw tracepoints block_rq_insert (the owner is fixed; only where
+ *          a scheduler queues), block_rq_issue (handed to the driver),
  *          block_rq_complete (done, possibly in parts). All since 4.18; one
  *          more argument before 5.11.
  * Maps:    owners, devices, inflight.
+ * Times:   queue time is from the making of the request (start_time_ns, where
+ *          the kernel's own await begins) to issue, latency from issue to
+ *          completion.
  * Not counted: pages that a driver copied below the top layer (dm-crypt,
  *          btrfs compression) are owned by the copying kernel thread here;
  *          bytes are taken at the top layer and are right.
@@ -28,7 +31,7 @@ BPF_PERCPU_ARRAY(device_zero, struct device_row, 1);
  */
 struct flight {
 	u64 alloc_ns;
-	u64 insert_ns;
+	u64 made_ns;
 	u64 issue_ns;
 	u64 owner;
 	u32 dev;
@@ -76,7 +79,8 @@ static inline void begin(struct flight *f, u64 rq, struct window *copy,
 	PICK(flags, *copy, rq, O_request_cmd_flags);
 	PICK(bio, *copy, rq, O_request_bio);
 	f->alloc_ns = alloc_ns;
-	f->insert_ns = now;
+	/* 0 where the queue keeps no statistics (queue/iostats). */
+	f->made_ns = alloc_ns && alloc_ns < now ? alloc_ns : now;
 	f->issue_ns = 0;
 	f->dev = dev_of_request(rq, copy);
 	f->op = op_of(flags);
@@ -113,7 +117,7 @@ int on_insert(struct bpf_raw_tracepoint_args *ctx)
 	COPY(copy, rq);
 	PICK(alloc_ns, copy, rq, O_request_start_time_ns);
 	/* Inserted again after a requeue: owner and first time stay. */
-	if (f->insert_ns && f->alloc_ns == alloc_ns && alloc_ns)
+	if (f->made_ns && f->alloc_ns == alloc_ns && alloc_ns)
 		return 0;
 	begin(f, rq, &copy, alloc_ns, bpf_ktime_get_ns());
 	return 0;
@@ -147,7 +151,7 @@ int on_issue(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	COPY(copy, rq);
 	PICK(alloc_ns, copy, rq, O_request_start_time_ns);
-	if (!f->insert_ns || f->alloc_ns != alloc_ns) {
+	if (!f->made_ns || f->alloc_ns != alloc_ns) {
 		begin(f, rq, &copy, alloc_ns, now);
 	} else if (f->issue_ns) {
 		/* The device's queue was full: issued a second time. */
@@ -182,7 +186,7 @@ static inline int is_failure(int error)
 static inline void finish(struct flight *f, struct device_row *device, u64 now,
 			  int error)
 {
-	u64 took = now - f->issue_ns, waited = f->issue_ns - f->insert_ns;
+	u64 took = now - f->issue_ns, waited = f->issue_ns - f->made_ns;
 	struct owner_row *row;
 	u32 fast = slot_of(took), slow = slot_of(waited);
 
@@ -227,6 +231,6 @@ int on_complete(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	finish(f, device, now, error);
 	f->issue_ns = 0;
-	f->insert_ns = 0;
+	f->made_ns = 0;
 	return 0;
 }

@@ -69,7 +69,7 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     latency: Histogram | None = None
     """Block request issue to completion, ns, of the owner's reads and writes."""
     queued: Histogram | None = None
-    """Block request insert to issue, ns."""
+    """From the making of a block request to its issue, ns: plug list and I/O scheduler."""
     fsync: Histogram | None = None
     """fsync and fdatasync calls, ns, while syscall probes are attached."""
     write_sizes: Histogram | None = None

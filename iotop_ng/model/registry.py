@@ -245,9 +245,9 @@ COLUMNS: tuple[Column, ...] = (
         "QUEUE",
         p99,
         priority=27,
-        source="raw tracepoints block_rq_insert and block_rq_issue, by owner",
-        note="99 % of the task's block requests waited no longer in the I/O scheduler, from insert "
-        "to issue. Not counted: requests that bypassed the scheduler.",
+        source="struct request start_time_ns to raw tracepoint block_rq_issue, by owner",
+        note="99 % of the task's block requests waited no longer between being made and being "
+        "issued, most of it in the I/O scheduler. Not counted: waits for a free request.",
         field="queued",
     ),
     count_column(
