@@ -70,6 +70,8 @@ def main() -> None:
     windows: defaultdict[str, list[Window]] = defaultdict(list)
     candidates = tools()
     with Crowd(options.idle, options.busy):
+        # The first start on a kernel compiles the probes: that is bench_start's figure.
+        watch(candidates[0], 10, 0)
         for tool in interleaved(candidates, options.rounds):
             window = watch(tool, options.settle, options.seconds / options.rounds)
             if window is not None:
