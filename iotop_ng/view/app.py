@@ -61,6 +61,8 @@ class IotopApp(FrameDiffMixin, App[None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(everywhere=True))
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/main.tcss"]
     TITLE = "iotop-ng"
+    # Shift and the mouse select text in any terminal; here a drag would only cost.
+    ALLOW_SELECT: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -203,7 +205,9 @@ class IotopApp(FrameDiffMixin, App[None]):
         # Deferred: plotext is 20 MiB, and few open this page.
         from iotop_ng.view.screens.graph import GraphScreen, Pens  # noqa: PLC0415
 
-        colors = self.themes[self.theme_name].series
+        # A theme may have fewer colours than there are series: they start again.
+        series = self.themes[self.theme_name].series
+        colors = [series[number % len(series)] for number in range(3)]
         si = self.settings.si
         has_color = self.themes[self.theme_name].kind != "mono" and not self.no_color
         pens = Pens(colors, has_color, self.is_ascii, si)

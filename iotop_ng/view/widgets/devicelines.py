@@ -17,6 +17,9 @@ PAUSE_MS = 1.0
 """Kernel pauses per second from which the device line says that writers are held back."""
 
 
+_MEMORY = ("loop", "ram", "zram")
+
+
 def active(devices: Sequence[DeviceRow]) -> list[DeviceRow]:
     """Return devices with traffic in their history, most bytes since the start first.
 
@@ -25,8 +28,10 @@ def active(devices: Sequence[DeviceRow]) -> list[DeviceRow]:
     is shown.
     """
     busy = [d for d in devices if _is_busy(d)]
+    if not busy:
+        busy = sorted(devices, key=lambda d: (d.name.startswith(_MEMORY), d.is_stacked))[:1]
     return sorted(
-        busy or list(devices[:1]),
+        busy,
         key=lambda d: (d.is_stacked, -(d.read_bytes_total + d.write_bytes_total), d.name),
     )
 
