@@ -86,6 +86,19 @@ static inline u64 page_owner(u64 bio, struct window *copy)
 		return 0;
 #endif
 	}
+#ifdef PG_WRITEBACK
+	else {
+		u64 page_flags = 0;
+
+		/*
+		 * Not being written back: direct I/O out of a mapped file, of
+		 * which only the pages are another's.
+		 */
+		RD(page_flags, page, 0);
+		if (!(page_flags & (1ull << PG_WRITEBACK)))
+			return 0;
+	}
+#endif
 	return *key;
 }
 

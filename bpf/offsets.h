@@ -57,6 +57,7 @@
 #define O_folio__flags_1 offsetof(struct folio, _flags_1)
 #endif
 #endif
+#define PG_WRITEBACK PG_writeback
 #define O_page_mapping offsetof(struct page, mapping)
 #define O_address_space_host offsetof(struct address_space, host)
 #define O_inode_i_mode offsetof(struct inode, i_mode)

@@ -84,6 +84,7 @@ def read_layout(btf: Btf | None, release: str, tracefs: Path | None) -> Layout:
         syscalls=_syscalls(tracefs),
         iter_btf_id=btf.function("bpf_iter_task"),
         pg_head=btf.enum_value("PG_head"),
+        pg_writeback=btf.enum_value("PG_writeback"),
         page_bits=page_bits,
     )
 

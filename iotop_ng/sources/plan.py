@@ -45,6 +45,8 @@ class Layout(msgspec.Struct, frozen=True):
     iter_btf_id: int | None = None
     """BTF id of bpf_iter_task."""
     pg_head: int | None = None
+    pg_writeback: int | None = None
+    """Bits of page flags; they move between kernels."""
     page_bits: int = 12
     has_btf: bool = True
 
@@ -283,6 +285,8 @@ def make_plan(layout: Layout) -> Plan:
     b.defines.append(f"-DPAGE_BITS={layout.page_bits}")
     if layout.pg_head is not None:
         b.defines.append(f"-DPG_HEAD={layout.pg_head}")
+    if layout.pg_writeback is not None:
+        b.defines.append(f"-DPG_WRITEBACK={layout.pg_writeback}")
     if layout.version < (5, 5):
         b.defines.append("-DOLD_PROBE_READ")
     if layout.has_btf:

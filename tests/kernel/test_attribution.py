@@ -159,6 +159,26 @@ def test_buffered_direct_and_synchronous_writers_at_once(
         assert_share(seen[way], count * SIZE, most[way])
 
 
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_direct_io_out_of_a_mapped_file_belongs_to_who_writes(
+    kind: str, workloads: Workloads, mount: MakeMount, source: BccSource
+) -> None:
+    """The pages of the buffer were made dirty by another process, which does not write now."""
+    fs = mount(kind)
+    program, count = workloads("writer"), 101
+    with Workload(program, "write", fs.path / "origin", 1, SIZE) as other:
+        other.run()
+        fs.flush()
+        with Workload(program, "direct", fs.path / "data", count, SIZE, fs.path / "origin") as one:
+            one.run()
+            after = take(source)
+            seen = disk_written(after, one.pid), disk_written(after, other.pid)
+            one.end()
+        other.end()
+
+    assert seen == (count * SIZE, SIZE)
+
+
 def test_the_journals_own_bytes_are_credited_to_nobody_else(
     workloads: Workloads, ext4: Mounted, source: BccSource, note: Note
 ) -> None:

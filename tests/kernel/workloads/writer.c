@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // writer WAY FILE COUNT SIZE [SOURCE]: write COUNT times SIZE bytes to FILE, one way.
+// "direct" with a SOURCE writes out of the mapped SOURCE.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <string.h>
@@ -121,6 +122,12 @@ int main(int argc, char **argv)
 		j.source = open(argv[5], O_RDONLY);
 	if (j.fd < 0 || (argc > 5 && j.source < 0))
 		fail("open");
+
+	if (is(&j, "direct") && j.source >= 0) {
+		j.data = mmap(NULL, j.size, PROT_READ, MAP_SHARED, j.source, 0);
+		if (j.data == MAP_FAILED)
+			fail("mmap");
+	}
 
 	if (is(&j, "write"))
 		by_stream(&j);
