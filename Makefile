@@ -42,7 +42,8 @@ test-kernel:
 	@IOTOP_NG_TALLY=$(TALLY) $(PY) -m pytest -q -p no:randomly -m kernel $(ARGS) || [ $$? -eq 5 ]
 
 test-guest:
-	@sh .ci/install test
+	@sh .ci/install guest
+	@$(PY) -m tests.guest.kernels
 	@IOTOP_NG_TALLY=$(TALLY) timeout --foreground 600 \
 		$(PY) -m pytest -q -p no:randomly -m guest $(ARGS) || [ $$? -eq 5 ]
 

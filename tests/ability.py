@@ -6,8 +6,10 @@ import ctypes
 import errno
 import os
 import platform
-import shutil
 from pathlib import Path
+
+from tests.guest.kernels import KERNELS, cached
+from tests.guest.machine import missing_packages
 
 # The number of bpf(2): arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
 _BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
@@ -47,8 +49,16 @@ def lacking_for_kernel_tests() -> str:
 
 def lacking_for_guest_tests() -> str:
     """Return why tests marked `guest` cannot run here, "" when they can."""
-    program = f"qemu-system-{platform.machine()}"
-    return "" if shutil.which(program) else f"{program} is not installed"
+    if platform.machine() != "x86_64":
+        return f"the guests are x86_64, this machine is {platform.machine()}"
+    missing = missing_packages()
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    if not _has_bcc():
+        return "BCC is not installed (apt install python3-bpfcc)"
+    if not any(cached(kernel) for kernel in KERNELS):
+        return "no kernel was downloaded (make test-guest does that, through apt)"
+    return ""
 
 
 def _has_bcc() -> bool:

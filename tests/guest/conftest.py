@@ -1,0 +1,165 @@
+"""Tests marked `guest` run inside guests; outside, each stands for what the guests said of it.
+
+Outside, a test function becomes one `GuestItem` for each kernel; the first one of a kernel boots
+it and runs all that were selected, with a second pytest, inside. There, the same functions are
+ordinary tests, with the fixtures below.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import final
+
+import msgspec
+import pytest
+
+from tests.guest.boots import (
+    CHECKOUT,
+    RESULTS_VARIABLE,
+    WORKLOADS_VARIABLE,
+    Boot,
+    GuestError,
+    Result,
+)
+from tests.guest.kernels import KERNELS, cached
+from tests.guest.machine import tool
+
+FILE_SYSTEMS = dict(zip(KERNELS, ("ext4", "xfs", "btrfs"), strict=True))
+"""Kernel -> what is on its disk: each is tried once; IOTOP_NG_GUEST_FS sets one for all."""
+_BOOTS = pytest.StashKey[dict[str, Boot]]()
+
+
+def _is_inside() -> bool:
+    return RESULTS_VARIABLE in os.environ
+
+
+def _file_system(kernel: str) -> str:
+    asked = os.environ.get("IOTOP_NG_GUEST_FS")
+    return asked or (FILE_SYSTEMS[kernel] if tool(f"mkfs.{FILE_SYSTEMS[kernel]}") else "ext4")
+
+
+class FailedInside(Exception):  # noqa: N818  # it is a verdict, not an error of this program
+    """What a test said, inside."""
+
+
+@final
+class GuestItem(pytest.Item):
+    """One test function on one kernel."""
+
+    kernel: str
+    function_name: str
+
+    @classmethod
+    def of(cls, collector: pytest.Collector, function: str, kernel: str) -> GuestItem:
+        """Return the item of a function and a kernel."""
+        name = f"{function}[{kernel.removeprefix('linux-image-')}]"
+        item: GuestItem = cls.from_parent(collector, name=name)
+        item.kernel, item.function_name = kernel, function
+        return item
+
+    @property
+    def inside(self) -> tuple[str, str]:
+        """The test's file, relative to the checkout, and its function."""
+        return str(self.path.relative_to(CHECKOUT)), self.function_name
+
+    def runtest(self) -> None:
+        """Boot the kernel if that was not done yet, and say what it said."""
+        boots = self.config.stash.setdefault(_BOOTS, {})
+        if self.kernel not in boots:
+            selected = (i for i in self.session.items if isinstance(i, GuestItem))
+            tests = ["::".join(i.inside) for i in selected if i.kernel == self.kernel]
+            boots[self.kernel] = Boot(self.kernel, _file_system(self.kernel), tests)
+        results = boots[self.kernel].results(*self.inside)
+        failed = [f"{r.function}{r.parameters}\n{r.text}" for r in results if r.outcome == "failed"]
+        if failed:
+            raise FailedInside("\n".join(failed))
+        skipped = [r.text for r in results if r.outcome == "skipped"]
+        if skipped:
+            pytest.skip("\n".join(skipped))
+
+    def repr_failure(
+        self,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        style: object = None,  # noqa: ARG002  # pytest's signature
+    ) -> str:
+        """Return what was said inside, as it was said."""
+        if isinstance(excinfo.value, FailedInside | GuestError):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Return where it stands, for pytest."""
+        return self.path, None, self.name
+
+
+def pytest_pycollect_makeitem(
+    collector: pytest.Collector, name: str, obj: object
+) -> list[GuestItem] | None:
+    """Make an item for each kernel of a test that runs in guests; inside, let pytest do it."""
+    marker = next(
+        (m for m in getattr(obj, "pytestmark", ()) if m.name == "guest"),
+        collector.get_closest_marker("guest"),
+    )
+    if _is_inside() or not name.startswith("test_") or marker is None:
+        return None
+    kernels = KERNELS if marker.kwargs.get("every_kernel") else KERNELS[:1]
+    present = [kernel for kernel in kernels if cached(kernel)] or kernels[:1]
+    return [GuestItem.of(collector, name, kernel) for kernel in present]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what belongs to one boot together."""
+    items.sort(key=lambda i: 1 + KERNELS.index(i.kernel) if isinstance(i, GuestItem) else 0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say on which kernels the tests ran, and which were left out."""
+    boots = config.stash.get(_BOOTS, {})
+    if not boots:
+        return
+    lines = [
+        f"       on Linux {boot.release}, {_file_system(kernel)}, {boot.seconds:.0f} s"
+        for kernel, boot in boots.items()
+    ]
+    left_out = [kernel for kernel in KERNELS if kernel not in boots]
+    lines += [f"       left out: {', '.join(left_out)}"] if left_out else []
+    for line in lines:
+        terminalreporter.write_line(line)
+    if tally := os.environ.get("IOTOP_NG_TALLY"):
+        with Path(tally).open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+
+# What follows runs inside.
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write each result down at once: a guest that hangs later has still said this."""
+    path = os.environ.get(RESULTS_VARIABLE)
+    if path is None or (report.when != "call" and report.passed):
+        return
+    file, _, name = report.nodeid.partition("::")
+    function, bracket, parameters = name.partition("[")
+    result = Result(file, function, bracket + parameters, report.outcome, report.longreprtext)
+    with Path(path).open("ab") as results:
+        results.write(msgspec.json.encode(result) + b"\n")
+
+
+@pytest.fixture(scope="session")
+def workloads() -> Callable[[str], Path]:
+    """Return a function: name of tests/kernel/workloads/NAME.c -> the compiled program."""
+    directory = Path(os.environ[WORKLOADS_VARIABLE])
+    return lambda name: directory / name
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Give a new directory on the guest's disk."""
+    with tempfile.TemporaryDirectory(dir="/data") as name:
+        yield Path(name)

@@ -1,0 +1,147 @@
+"""Debian's own kernels: downloaded with apt, unpacked into the user's cache, never installed.
+
+``python -m tests.guest.kernels`` fetches what `KERNELS` names and says what could not be had.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+KERNELS = ("linux-image-amd64", "linux-image-6.12-amd64", "linux-image-rt-amd64")
+"""Metapackages, the one that all tests run on first. No cloud kernels: they have no 9p."""
+WITH_HEADERS = KERNELS[0]
+_HEADERS = re.compile(r"linux-headers-\S+")
+
+
+class FetchError(Exception):
+    """A kernel cannot be had here."""
+
+
+class Kernel(NamedTuple):
+    """An unpacked kernel."""
+
+    root: Path
+    """As the packages lay it out: boot/, lib/modules/, usr/src/ (headers, where fetched)."""
+
+    @property
+    def modules(self) -> Path:
+        """The directory of its modules, named by its release."""
+        return next((self.root / "lib/modules").iterdir())
+
+    @property
+    def release(self) -> str:
+        """As `uname -r` says in the guest."""
+        return self.modules.name
+
+    @property
+    def image(self) -> Path:
+        """What QEMU boots."""
+        return self.root / f"boot/vmlinuz-{self.release}"
+
+
+def cache_directory() -> Path:
+    """Return where kernels are kept, 100 to 500 MiB each."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "iotop-ng-guests"
+
+
+def cached(metapackage: str) -> Kernel | None:
+    """Return the kernel that was fetched for a metapackage, or None."""
+    root = cache_directory() / metapackage
+    return Kernel(root.resolve()) if root.exists() else None
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> str:
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise FetchError(f"{words[0]} is not installed") from None
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "no word why").splitlines()
+        raise FetchError(f"{' '.join(words[:2])} failed: {said[-1]}")
+    return done.stdout
+
+
+def _image_of(metapackage: str) -> str:
+    """Return the package that a metapackage stands for today."""
+    for line in _run("apt-cache", "depends", metapackage).splitlines():
+        name = line.partition("Depends: ")[2]
+        if name.startswith("linux-image-"):
+            return name
+    raise FetchError(f"apt offers no {metapackage}")
+
+
+def _headers_of(image: str) -> list[str]:
+    """Return the packages with the headers of an image: its own and those of all flavours."""
+    own = image.replace("linux-image-", "linux-headers-", 1)
+    depends = _run("apt-cache", "depends", own).splitlines()
+    return [own, *(name for line in depends[1:] for name in _HEADERS.findall(line))]
+
+
+def _unpack(packages: Sequence[str], root: Path) -> None:
+    """Download packages and unpack them into one directory."""
+    with tempfile.TemporaryDirectory(dir=root.parent) as downloads:
+        # Root's apt gives up its privileges to a user who may not write here.
+        user = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+        _run("apt-get", "-qq", *user, "download", *packages, cwd=Path(downloads))
+        for package in sorted(Path(downloads).glob("*.deb")):
+            _run("dpkg", "-x", package, root)
+
+
+def fetch(metapackage: str) -> Kernel:
+    """Return the newest kernel of a metapackage; what the cache has is used as it is.
+
+    Raises:
+        FetchError: when apt cannot give it and no earlier one is cached.
+    """
+    cache = cache_directory()
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        image = _image_of(metapackage)
+        if not (cache / image).exists():
+            with tempfile.TemporaryDirectory(dir=cache, prefix=".new-") as made:
+                root = Path(made) / "root"
+                headers = _headers_of(image) if metapackage == WITH_HEADERS else []
+                _unpack([image, *headers], root)
+                _run(shutil.which("depmod") or "/sbin/depmod", "-b", root, Kernel(root).release)
+                root.rename(cache / image)
+    except FetchError:
+        earlier = cached(metapackage)
+        if earlier is None:
+            raise
+        return earlier
+    _point(cache / metapackage, image)
+    return Kernel(cache / image)
+
+
+def _point(link: Path, image: str) -> None:
+    """Let a metapackage's link point to its kernel; remove the one that it pointed to before."""
+    before = link.readlink().name if link.is_symlink() else None
+    if before == image:
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(image)
+    if before is not None:
+        shutil.rmtree(link.with_name(before), ignore_errors=True)
+
+
+def main() -> None:
+    """Fetch every kernel of the list."""
+    for metapackage in KERNELS:
+        try:
+            fetch(metapackage)
+        except FetchError as error:  # noqa: PERF203  # one that fails keeps none away
+            print(f"{metapackage} is not to be had: {error}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
