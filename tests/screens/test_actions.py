@@ -281,6 +281,20 @@ class TestWhatIsShown:
             assert "TID" in text_of(pilot.app)
             assert "918" in text_of(pilot.app)
 
+    async def test_a_thread_says_its_own_name_first(self, show: Show) -> None:
+        command = "/usr/sbin/server --threads 4"
+        threads = [
+            frames.row(917, comm, command=command, tid=tid, write=1e6 + tid)
+            for tid, comm in ((917, "server"), (918, "flusher"), (0, "server"))
+        ]
+        async with show(frames.frame(threads=threads), threads=True, size=(160, 40)) as pilot:
+            assert f" flusher ({command})" in line_with(pilot.app, " 918 ")
+            assert f"ended threads of {command}" in text_of(pilot.app)
+            assert f" {command}" in line_with(pilot.app, " 917 ")
+            await pilot.press("c")
+            assert "flusher" in line_with(pilot.app, " 918 ")
+            assert "--threads" not in text_of(pilot.app)
+
     async def test_tree_puts_children_below_parents(self, show: Show) -> None:
         rows = [frames.row(10, "parent"), frames.row(20, "child", ppid=10)]
         async with show(frames.frame(rows=rows)) as pilot:

@@ -155,9 +155,7 @@ class RowPainter:
 
         def cell(placed: Placed, _: Frame) -> Cell:
             row = placed.row
-            shown = row.command if is_full and row.command else row.comm
-            if row.is_kthread:
-                shown = f"[{row.comm}]"
+            shown = _name(row, is_full=is_full)
             if row.submits_for:
                 shown += f" {glyphs.arrow} {row.submits_for}"
             if placed.depth:
@@ -185,6 +183,18 @@ class RowPainter:
             return gap + (drawn[::-1] if look.is_mirrored else drawn), role
 
         return cell
+
+
+def _name(row: Row, *, is_full: bool) -> str:
+    """Return what runs; a thread that has a name of its own starts with it."""
+    if row.is_kthread:
+        return f"[{row.comm}]"
+    shown = row.command if is_full and row.command else row.comm
+    if row.tid == 0:
+        return f"ended threads of {shown}"
+    if row.tid in {None, row.pid} or not is_full or row.comm in row.command:
+        return shown
+    return f"{row.comm} ({shown})"
 
 
 def _points(row: Row, sorted_by: str) -> list[tuple[int, float | None]]:
