@@ -121,11 +121,7 @@ class Shadow:
         row.evict(start, end)
         changed = _changed(row, start, end, cells)
         if changed:
-            if row.texts[start] == "" and start > 0:
-                # The first half of a wide character that is now cut in two: most terminals blank
-                # it, some leave it. The second half of one at the other end is "" and differs from
-                # whatever is painted there.
-                row.lose(start - 1, start)
+            _lose_cut_neighbours(row, start, end)
             self._write_changed(y, start, cells, changed)
             row.texts[start:end] = cells.texts
             row.pens[start:end] = cells.pens
@@ -185,6 +181,19 @@ class Shadow:
         else:
             self._out.append(_to(y, x))
         self._at = (y, x)
+
+
+def _lose_cut_neighbours(row: _Row, start: int, end: int) -> None:
+    """Mark what is left of a wide character that the cells from `start` up to `end` cut in two.
+
+    Most terminals blank the other half, some leave it. Also keeps "" what it says: the second cell
+    of the character before it. Otherwise "日" painted before a left-over "" would be lost with it.
+    """
+    if row.texts[start] == "" and start > 0:
+        row.lose(start - 1, start)
+    if end < len(row.texts) and row.texts[end] == "":
+        row.lose(end, end + 1)
+        row.texts[end] = " "
 
 
 def _to(y: int, x: int) -> str:

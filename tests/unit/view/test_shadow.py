@@ -135,6 +135,38 @@ def test_the_second_half_of_a_wide_character_is_written_again() -> None:
     assert paint(shadow, 0, 2, " b") == "\x1b[1;3H "
 
 
+def test_a_wide_character_before_half_of_another_is_kept() -> None:
+    """The left-over half must not be taken for the second cell of the new one."""
+    shadow = Shadow(8, 1)
+    paint(shadow, 0, 0, "ab日c")
+    paint(shadow, 0, 0, "a本")
+    paint(shadow, 0, 3, "xy")
+
+    assert paint(shadow, 0, 0, "a本bc") == "\x1b[1;4Hbc"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.text("ab日本", min_size=1, max_size=5), st.booleans()),
+        max_size=30,
+    )
+)
+def test_a_second_cell_always_belongs_to_the_character_before_it(
+    paints: list[tuple[int, str, bool]],
+) -> None:
+    """What `_changed` relies on: both are known, or the first one is not."""
+    shadow = Shadow(20, 1)
+
+    for x, text, is_red in paints:
+        paint(shadow, 0, x, (text, RED) if is_red else text)
+
+        row = shadow._rows[0]
+        for at, shown in enumerate(row.texts):
+            if shown == "":
+                assert row.texts[at - 1] in "日本"
+                assert row.pens[at - 1] == row.pens[at]
+
+
 def test_after_a_wide_character_the_cursor_is_put_and_not_moved() -> None:
     shadow = Shadow(30, 1)
     paint(shadow, 0, 0, "日" + "." * 20 + "a")
