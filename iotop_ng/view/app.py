@@ -23,7 +23,7 @@ from iotop_ng.units import clean
 from iotop_ng.view import picture, terminal
 from iotop_ng.view.bindings import EVERYWHERE, bindings, check_keys, in_ascii, with_keys
 from iotop_ng.view.controls import Controls
-from iotop_ng.view.feed import Feed, sentence
+from iotop_ng.view.feed import Feed, Way, sentence
 from iotop_ng.view.framediff import DEFAULT_ON, FrameDiffMixin
 from iotop_ng.view.messages import (
     ColumnsChosen,
@@ -44,6 +44,8 @@ from iotop_ng.view.widgets.ink import Ink
 if TYPE_CHECKING:
     from textual.theme import Theme as TextualTheme
 
+LOADING_PROBES = "loading probes (the first start on a kernel compiles them for some seconds)"
+READING_PROC = "reading /proc ..."
 MakeFeed = Callable[["IotopApp"], Feed]
 
 
@@ -362,11 +364,16 @@ def _live_feed(app: IotopApp) -> Feed:
     from iotop_ng.sources.choose import BestSource  # noqa: PLC0415
 
     settings = app.settings
-    makers = [lambda: BestSource(settings.source)]
     if settings.source is None:
-        makers.append(lambda: BestSource("procfs"))
+        ways = [
+            Way(LOADING_PROBES, lambda: BestSource(None)),
+            Way(READING_PROC, lambda: BestSource("procfs")),
+        ]
+    else:
+        doing = READING_PROC if settings.source == "procfs" else LOADING_PROBES
+        ways = [Way(doing, lambda: BestSource(settings.source))]
     return Feed(
-        tuple(makers),
+        tuple(ways),
         app.post_message,
         SystemClock(),
         interval_s=settings.interval_s,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 from textual.message import Message
 
@@ -22,16 +23,21 @@ JOIN_S = 3.0
 """How long leaving waits for the source to be closed; detaching probes takes up to a second."""
 
 
-OPENING = "loading probes; the first start on a kernel compiles them and takes seconds ..."
-MakeSource = Callable[[], Source]
+class Way(NamedTuple):
+    """One source that can be tried."""
+
+    doing: str
+    """What is said while it opens."""
+    make: Callable[[], Source]
+    """Returns it, not open."""
 
 
 class Feed:
     """One thread with one session.
 
     Args:
-        makers: of sources that are not open; a later one takes over when an earlier one fails, at
-            the start or in mid-run.
+        ways: sources in order; a later one takes over when an earlier one fails, at the start or
+            in mid-run.
         post: takes messages from any thread (`App.post_message`).
         clock: for the session.
         interval_s: between frames.
@@ -42,7 +48,7 @@ class Feed:
 
     def __init__(
         self,
-        makers: tuple[MakeSource, ...],
+        ways: tuple[Way, ...],
         post: Callable[[Message], object],
         clock: Clock,
         *,
@@ -51,7 +57,7 @@ class Feed:
         count: int | None = None,
         duration_s: float | None = None,
     ) -> None:
-        self._makers = makers
+        self._ways = ways
         self._post = post
         self._clock = clock
         self._interval_s = interval_s
@@ -99,10 +105,10 @@ class Feed:
 
     def _run(self) -> None:
         error: Exception | None = None
-        for number, make in enumerate(self._makers):
-            is_last = number == len(self._makers) - 1
+        for number, way in enumerate(self._ways):
+            is_last = number == len(self._ways) - 1
             try:
-                self._serve(make)
+                self._serve(way)
             except Exception as problem:  # noqa: BLE001 - whatever it is, the screen must say it
                 error = problem
                 self._post(SourceFailed(sentence(problem), is_final=is_last))
@@ -113,9 +119,9 @@ class Feed:
                 break
         self._post(SessionEnded(error))
 
-    def _serve(self, make: MakeSource) -> None:
-        source = make()
-        self._post(SourceStatus(OPENING))
+    def _serve(self, way: Way) -> None:
+        self._post(SourceStatus(way.doing))
+        source = way.make()
         session = Session(source, self._clock, self._interval_s, self._history_ticks)
         try:
             session.needs = self._needs

@@ -29,6 +29,7 @@ class Tape:
         """Keep a frame; while paused the one on the screen stays where it is, if it can."""
         # Rows are compared by identity; the last frame's are alive, so no id is used twice.
         ids = set(map(id, frame.rows))
+        ids.update(map(id, frame.threads))
         fresh = len(ids - self._last_ids)
         self._last_ids = ids
         self._frames.append((frame, fresh))

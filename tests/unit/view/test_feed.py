@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from textual.message import Message
 
 from iotop_ng.clock import ManualClock, SystemClock
 from iotop_ng.errors import NotPermittedError, SourceError
 from iotop_ng.sample import Need, Sample
-from iotop_ng.view.feed import OPENING, Feed, sentence
+from iotop_ng.view.feed import Feed, Way, sentence
 from iotop_ng.view.messages import FrameReady, SessionEnded, SourceFailed, SourceStatus
 from tests.fakes.scripted import ScriptedSource
 
@@ -47,12 +46,13 @@ class Unopenable(ScriptedSource):
         raise NotPermittedError("BPF needs CAP_BPF: sudo iotop-ng")
 
 
-def feed(box: Box, *sources: ScriptedSource, clock: ManualClock, count: int | None = 2) -> Feed:
-    def maker(source: ScriptedSource) -> Callable[[], ScriptedSource]:
-        return lambda: source
+def way(source: ScriptedSource) -> Way:
+    return Way("opening it", lambda: source)
 
+
+def feed(box: Box, *sources: ScriptedSource, clock: ManualClock, count: int | None = 2) -> Feed:
     made = Feed(
-        tuple(maker(source) for source in sources),
+        tuple(way(source) for source in sources),
         box,
         clock,
         interval_s=1.0,
@@ -75,7 +75,7 @@ def test_it_says_what_it_does_then_posts_frames_then_ends() -> None:
     first, second = box.of(SourceStatus)
     assert isinstance(first, SourceStatus)
     assert isinstance(second, SourceStatus)
-    assert (first.text, second.text) == (OPENING, "")
+    assert (first.text, second.text) == ("opening it", "")
     assert source.calls == ["open", "close"]
 
 
@@ -122,7 +122,7 @@ def test_a_source_that_fails_in_mid_run_is_closed_and_the_next_takes_over() -> N
 def test_needs_and_interval_reach_the_source() -> None:
     box, clock = Box(), ManualClock()
     source = ScriptedSource(clock, [EMPTY])
-    made = Feed((lambda: source,), box, clock, interval_s=1.0, history_ticks=10, count=2)
+    made = Feed((way(source),), box, clock, interval_s=1.0, history_ticks=10, count=2)
     made.need(frozenset({Need.PROBES}))
     made.interval_s = 4.0
 
@@ -138,7 +138,7 @@ def test_needs_and_interval_reach_the_source() -> None:
 def test_stopping_ends_a_sleep_and_closes_the_source() -> None:
     box = Box()
     source = ScriptedSource(ManualClock(), [EMPTY])
-    made = Feed((lambda: source,), box, SystemClock(), interval_s=3600, history_ticks=10)
+    made = Feed((way(source),), box, SystemClock(), interval_s=3600, history_ticks=10)
     made.start()
     assert box.framed.wait(10)
 
