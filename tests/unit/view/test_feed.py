@@ -8,6 +8,7 @@ from textual.message import Message
 
 from iotop_ng.clock import ManualClock, SystemClock
 from iotop_ng.errors import NotPermittedError, SourceError
+from iotop_ng.model.frame import EMPTY_FRAME
 from iotop_ng.sample import Need, Sample
 from iotop_ng.view.feed import Feed, Way, sentence
 from iotop_ng.view.messages import FrameReady, SessionEnded, SourceFailed, SourceStatus
@@ -156,3 +157,10 @@ def test_errors_are_one_line_with_the_remedy() -> None:
     assert sentence(SourceError("no headers", "apt install x")) == "no headers: apt install x"
     assert sentence(SourceError("no headers")) == "no headers"
     assert sentence(ValueError("a\nb\nc")) == "iotop-ng failed: ValueError a"
+
+
+def test_a_newer_frame_replaces_one_that_was_not_drawn_and_nothing_else() -> None:
+    old, new = FrameReady(EMPTY_FRAME), FrameReady(EMPTY_FRAME)
+    assert old.can_replace(new)
+    assert not old.can_replace(SessionEnded())
+    assert not SessionEnded().can_replace(old)
