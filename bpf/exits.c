@@ -77,30 +77,51 @@ static inline void take_args(struct exit_row *row, u64 task, u64 key)
 #endif
 }
 
-static inline struct exit_row *exit_row(u64 task, u64 key)
+static inline u32 user_of(u64 task)
 {
-	struct exit_row *row = exits.lookup(&key);
-	u64 leader = 0, parent = 0;
-	int zero = 0;
+#if defined(O_task_struct_cred) && defined(O_cred_euid)
+	u64 cred = 0;
+	u32 uid = 0;
 
-	if (row)
-		return row;
-	row = exit_scratch.lookup(&zero);
-	if (!row)
-		return 0;
-	__builtin_memset(row, 0, sizeof(*row));
-	row->start_ns = leader_start(task);
-	RD(row->pid, task, O_task_struct_tgid);
+	RD(cred, task, O_task_struct_cred);
+	RD(uid, cred, O_cred_euid);
+	return uid;
+#else
+	return bpf_get_current_uid_gid();
+#endif
+}
+
+/* Say what the process is now: it may have been another program before. */
+static inline void describe(struct exit_row *row, u64 task, u64 key)
+{
+	u64 leader = 0, parent = 0;
+
 	RD(leader, task, O_task_struct_group_leader);
 	probe_kernel(&row->comm, COMM_LEN,
 		     (void *)(leader + O_task_struct_comm));
 	RD(parent, leader, O_task_struct_real_parent);
 	RD(row->ppid, parent, O_task_struct_tgid);
-	row->uid = bpf_get_current_uid_gid();
+#ifdef O_task_struct_self_exec_id
+	RD(row->exec_id, leader, O_task_struct_self_exec_id);
+#endif
+	row->uid = user_of(task);
 #ifdef HAVE_CGROUP_ID
 	row->cgroup_id = bpf_get_current_cgroup_id();
 #endif
 	take_args(row, task, key);
+}
+
+static inline struct exit_row *make_row(u64 task, u64 key)
+{
+	int zero = 0;
+	struct exit_row *row = exit_scratch.lookup(&zero);
+
+	if (!row)
+		return 0;
+	__builtin_memset(row, 0, sizeof(*row));
+	row->start_ns = leader_start(task);
+	RD(row->pid, task, O_task_struct_tgid);
+	describe(row, task, key);
 	exits.insert(&key, row);
 	row = exits.lookup(&key);
 	if (!row)
@@ -151,22 +172,24 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 task = ctx->args[0], key = task_key(task);
 	u64 read = 0, written = 0, cancelled = 0;
-	struct exit_row *row;
+	struct exit_row *row = exits.lookup(&key);
+	int is_old = row != 0;
 
 	RD(read, task, O_task_struct_ioac_read_bytes);
 	RD(written, task, O_task_struct_ioac_write_bytes);
 	RD(cancelled, task, O_task_struct_ioac_cancelled_write_bytes);
-	if ((read | written) || is_owner(key))
-		row = exit_row(task, key);
-	else
-		row = exits.lookup(&key);
+	if (!row && ((read | written) || is_owner(key)))
+		row = make_row(task, key);
 	if (!row)
 		return 0;
 	ADD(row->read_bytes, read);
 	ADD(row->write_bytes, written);
 	ADD(row->cancelled_write_bytes, cancelled);
 	add_delays(row, task);
-	if (group_is_dead(ctx, task))
+	if (group_is_dead(ctx, task)) {
+		if (is_old)
+			describe(row, task, key);
 		row->is_dead = 1;
+	}
 	return 0;
 }

@@ -69,7 +69,7 @@ struct exit_row {
 	u32 uid;
 	u32 is_dead;
 	u32 args_len;
-	u32 pad;
+	u32 exec_id;
 	char comm[COMM_LEN];
 	char args[ARGS_LEN];
 };

@@ -302,8 +302,8 @@ class Roster:
         known = state.process
         comm = clean(row.comm)
         command = clean_command(row.args)
-        if known is not None and known.comm == comm and known.command:
-            # Read whole while it lived; under another name it was another program (an exec).
+        if known is not None and state.program == (row.exec_id, row.comm_bytes) and known.command:
+            # Read whole while it lived; it may have run another program since.
             command = known.command
         return Process(
             key=key,

@@ -98,7 +98,7 @@ class ExitRow(NamedTuple):
     uid: int
     is_dead: int
     args_len: int
-    pad: int
+    exec_id: int
     comm_bytes: bytes
     args_bytes: bytes
 

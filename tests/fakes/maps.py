@@ -75,9 +75,24 @@ class FakeMaps:
         dead: bool = True,
         args: bytes = b"dd\0if=x",
         cgroup: int = 1,
+        exec_id: int = 0,
     ) -> None:
         self.exits[key(pid)] = wire.EXIT_ROW.pack(
-            START, 0, written, 0, 0, 0, cgroup, pid, 1, 0, int(dead), len(args), 0, b"dd", args
+            START,
+            0,
+            written,
+            0,
+            0,
+            0,
+            cgroup,
+            pid,
+            1,
+            0,
+            int(dead),
+            len(args),
+            exec_id,
+            b"dd",
+            args,
         )
 
     def owner(self, pid: int, disk_written: int) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.kernel.gate import wait_until
+
 _LOOP_CLR_FD = 0x4C01  # include/uapi/linux/loop.h
 _CLONE_NEWNS = 0x00020000
 _MS_REC_PRIVATE = 0x4000 | 0x40000
@@ -41,6 +43,12 @@ def run(*command: str | Path) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{words}: {done.stderr}"
     return done.stdout
+
+
+def is_done(*command: str | Path) -> bool:
+    """Run a command and say whether it worked."""
+    words = [str(part) for part in command]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 class Disk(NamedTuple):
@@ -96,7 +104,8 @@ def mounted(disk: Disk, kind: str, directory: Path, options: str = "noatime") ->
     try:
         yield Mounted(kind, disk, directory)
     finally:
-        run("umount", directory)
+        # io_uring lets go of its files only after its process has ended.
+        wait_until(lambda: is_done("umount", directory), f"umount {directory}", 20)
         directory.rmdir()
 
 

@@ -181,6 +181,27 @@ def test_exec_of_the_same_program_changes_the_command_line(
     assert after.command.endswith(f"family second {ext4.path}")
 
 
+def test_an_ended_process_is_named_after_the_program_that_it_was_at_its_end(
+    start: Start, workloads: Callable[[str], Path], ext4: Mounted, source: BccSource
+) -> None:
+    """A thread had ended under the old name, and no reading saw the new one."""
+    other = ext4.path / "another"
+    other.write_bytes(workloads("family").read_bytes())
+    other.chmod(0o755)
+    family = start("changed", other)
+
+    family.let_through()
+    wait_until(lambda: written(source, family.pid) == 4 * BLOCK, "the first part")
+    family.let_through(2)
+    family.wait_done()
+    family.end()
+    ended = find(source.read(frozenset()), family.pid)
+
+    assert (ended.is_exited, ended.comm) == (True, "another")
+    assert ended.command == f"{other} second {ext4.path}"
+    assert ended.totals.write_bytes == 9 * BLOCK
+
+
 def test_a_reused_pid_makes_another_process(start: Start, source: BccSource) -> None:
     """Two processes had one pid within milliseconds: two rows, with their own bytes."""
     family = start("reuse")

@@ -16,6 +16,7 @@ from iotop_ng.session import Session
 from iotop_ng.sources.bcc import BccSource
 from tests.kernel.counts import proc_io
 from tests.kernel.disks import Mounted
+from tests.kernel.gate import wait_until
 
 pytestmark = pytest.mark.kernel
 
@@ -35,22 +36,21 @@ def steady(mount: Mounted, name: str, rate: int, *options: str) -> Iterator[subp
         yield fio
 
 
-def mean_rate(frames: list[Frame], pid: int, column: str) -> float:
-    """Return the mean of a column over all intervals, weighted by their length."""
+def total(frames: list[Frame], pid: int, column: str) -> float:
+    """Return what a column's rates add up to over all intervals."""
     parts = []
     for frame in frames:
         row = next(row for row in frame.rows if row.pid == pid)
         parts.append(getattr(row, column) * frame.interval_s)
-    return float(sum(parts) / sum(frame.interval_s for frame in frames))
+    return float(sum(parts))
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_mean_rates_over_ten_seconds_are_those_of_fio_and_of_the_kernel(
+def test_rates_over_ten_seconds_are_those_of_the_kernel_and_of_fio(
     ext4: Mounted, note: Callable[[str], None]
 ) -> None:
-    """A direct and a buffered writer at once, beside /proc/PID/io at the same moments."""
+    """A direct and a buffered writer at once; /proc/PID/io is read just before and after us."""
     session = Session(BccSource(), SystemClock(), 1.0)
-    frames: list[Frame] = []
     with ExitStack() as stack:
         session.open()
         stack.callback(session.close)
@@ -58,23 +58,38 @@ def test_mean_rates_over_ten_seconds_are_those_of_fio_and_of_the_kernel(
             "direct": stack.enter_context(steady(ext4, "direct", 20 * MIB, "--direct=1")),
             "buffered": stack.enter_context(steady(ext4, "buffered", 7 * MIB)),
         }
-        time.sleep(1)
-        counts: list[tuple[int, dict[str, int]]] = []
-        for frame in session.frames(count=SECONDS):
-            frames.append(frame)
-            written = {name: proc_io(fio.pid).write_bytes for name, fio in writers.items()}
-            counts.append((time.monotonic_ns(), written))
+
+        def written() -> dict[str, int]:
+            return {name: proc_io(fio.pid).write_bytes for name, fio in writers.items()}
+
+        wait_until(lambda: min(written().values()) > MIB, "both write")
+        before_first = written()
+        session.step()
+        after_first = written()
+        frames = []
+        for _ in range(SECONDS):
+            time.sleep(1)
+            before_last = written()
+            frames.append(session.step())
+        after_last = written()
         bandwidth = {
             name: json.loads(fio.communicate()[0])["jobs"][0]["write"]["bw_bytes"]
             for name, fio in writers.items()
         }
 
-    (start_ns, first), (end_ns, last) = counts[0], counts[-1]
+    seconds = sum(frame.interval_s for frame in frames)
     for name, fio in writers.items():
-        ours = mean_rate(frames[1:], fio.pid, "write_bytes_per_s")
-        kernels = (last[name] - first[name]) * 1e9 / (end_ns - start_ns)
-        note(f"rate, {name}: ours {ours:.0f}, /proc/PID/io {kernels:.0f}, fio {bandwidth[name]}")
-        assert ours == pytest.approx(kernels, rel=0.005)
-        assert ours == pytest.approx(bandwidth[name], rel=0.005)
-    disk = mean_rate(frames[1:], writers["direct"].pid, "disk_write_bytes_per_s")
-    assert disk == pytest.approx(bandwidth["direct"], rel=0.005)
+        ours = total(frames, fio.pid, "write_bytes_per_s")
+        least = before_last[name] - after_first[name]
+        most = after_last[name] - before_first[name]
+        note(
+            f"rate, {name}, over {seconds:.1f} s: ours {ours / seconds:.0f}, /proc/PID/io "
+            f"{least / seconds:.0f} to {most / seconds:.0f}, fio {bandwidth[name]}"
+        )
+        assert least <= round(ours) <= most
+        # fio starts and ends at other times; on a busy machine it is not that steady.
+        assert ours / seconds == pytest.approx(bandwidth[name], rel=0.05)
+    disk = total(frames, writers["direct"].pid, "disk_write_bytes_per_s")
+    assert disk == pytest.approx(
+        total(frames, writers["direct"].pid, "write_bytes_per_s"), rel=0.005
+    )

@@ -8,6 +8,7 @@
 //   zombie    a child writes 3 blocks and ends; nobody waits for it
 //   exec      writes 3 blocks, then runs PROGRAM (a link to this one, else this one) as
 //             "PROGRAM second DIRECTORY", which writes 5
+//   changed   a thread writes 1 block and ends; then like exec
 //   reuse     two processes with one pid, one after the other, write 3 and 5 blocks
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -206,6 +207,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "second")) {
 		write_blocks(1, 5);
 	} else {
+		if (!strcmp(argv[1], "changed"))
+			run_threads(2, 1, 1, 1);
 		run_exec(argc > 3 ? argv[3] : argv[0]);
 	}
 	gate_done();

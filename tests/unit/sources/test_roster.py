@@ -210,6 +210,17 @@ def test_a_process_that_became_another_program_before_its_end_has_that_ones_name
     assert (process.comm, process.command) == ("dd", "dd of=x")
 
 
+def test_a_process_that_ran_itself_anew_before_its_end_has_the_new_arguments() -> None:
+    maps, reader = FakeMaps(), Reader()
+    maps.task(10, exec_id=1)
+    reader.read(maps)
+
+    maps.tasks.clear()
+    maps.exit(10, 8, args=b"dd\0of=x", exec_id=2)
+
+    assert reader.read(maps)[10].command == "dd of=x"
+
+
 def test_a_zombie_is_listed_once_and_as_ended() -> None:
     maps, reader = FakeMaps(), Reader()
     maps.task(10, 8)
