@@ -100,7 +100,7 @@ class BccSource:
         found = compiled.load(compiled.cache_dir(), key)
         if found is not None:
             return found
-        self._say("compiling probes (first start on this kernel)")
+        self._say("compiling probes (the first start on this kernel)")
         request = Request(
             source=source,
             release=os.uname().release,

@@ -44,7 +44,7 @@ from iotop_ng.view.widgets.ink import Ink
 if TYPE_CHECKING:
     from textual.theme import Theme as TextualTheme
 
-LOADING_PROBES = "loading probes (the first start on a kernel compiles them for some seconds)"
+LOADING_PROBES = "loading probes"
 READING_PROC = "reading /proc ..."
 MakeFeed = Callable[["IotopApp"], Feed]
 
@@ -366,12 +366,12 @@ def _live_feed(app: IotopApp) -> Feed:
     settings = app.settings
     if settings.source is None:
         ways = [
-            Way(LOADING_PROBES, lambda: BestSource(None)),
-            Way(READING_PROC, lambda: BestSource("procfs")),
+            Way(LOADING_PROBES, lambda say: BestSource(None, say)),
+            Way(READING_PROC, lambda say: BestSource("procfs", say)),
         ]
     else:
         doing = READING_PROC if settings.source == "procfs" else LOADING_PROBES
-        ways = [Way(doing, lambda: BestSource(settings.source))]
+        ways = [Way(doing, lambda say: BestSource(settings.source, say))]
     return Feed(
         tuple(ways),
         app.post_message,

@@ -28,8 +28,8 @@ class Way(NamedTuple):
 
     doing: str
     """What is said while it opens."""
-    make: Callable[[], Source]
-    """Returns it, not open."""
+    make: Callable[[Callable[[str], None]], Source]
+    """Returns it, not open; takes what to tell when opening takes long (a compilation)."""
 
 
 class Feed:
@@ -119,15 +119,18 @@ class Feed:
                 break
         self._post(SessionEnded(error))
 
+    def _tell(self, doing: str) -> None:
+        self._post(SourceStatus(doing))
+
     def _serve(self, way: Way) -> None:
-        self._post(SourceStatus(way.doing))
-        source = way.make()
+        self._tell(way.doing)
+        source = way.make(self._tell)
         session = Session(source, self._clock, self._interval_s, self._history_ticks)
         try:
             session.needs = self._needs
             self._session = session
             session.open()
-            self._post(SourceStatus(""))
+            self._tell("")
             if self._stopping.is_set():
                 return
             for frame in session.frames(self._count, self._duration_s):

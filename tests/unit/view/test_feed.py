@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from textual.message import Message
 
@@ -48,7 +49,7 @@ class Unopenable(ScriptedSource):
 
 
 def way(source: ScriptedSource) -> Way:
-    return Way("opening it", lambda: source)
+    return Way("opening it", lambda _say: source)
 
 
 def feed(box: Box, *sources: ScriptedSource, clock: ManualClock, count: int | None = 2) -> Feed:
@@ -78,6 +79,30 @@ def test_it_says_what_it_does_then_posts_frames_then_ends() -> None:
     assert isinstance(second, SourceStatus)
     assert (first.text, second.text) == ("opening it", "")
     assert source.calls == ["open", "close"]
+
+
+def test_a_source_says_what_takes_long_while_it_opens() -> None:
+    box, clock = Box(), ManualClock()
+
+    class Slow(ScriptedSource):
+        say: Callable[[str], None]
+
+        def open(self) -> None:
+            super().open()
+            self.say("compiling probes")
+
+    slow = Slow(clock, [EMPTY])
+
+    def make(say: Callable[[str], None]) -> ScriptedSource:
+        slow.say = say
+        return slow
+
+    made = Feed((Way("opening", make),), box, clock, interval_s=1.0, history_ticks=10, count=1)
+    made.start()
+
+    assert box.ended.wait(10)
+    said = [m.text for m in box.of(SourceStatus) if isinstance(m, SourceStatus)]
+    assert said == ["opening", "compiling probes", ""]
 
 
 def test_a_source_that_cannot_be_opened_is_one_sentence() -> None:
