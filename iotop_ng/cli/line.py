@@ -33,6 +33,7 @@ _CONTEXT = {
     "token_normalize_func": whole_name,
     "max_content_width": 100,
 }
+_COMMAND_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Line:
@@ -88,7 +89,11 @@ class _Group(click.Group):
         self.format_commands(ctx, formatter)
 
 
-def group(start: Callable[[Line], int], doctor: Callable[..., int]) -> click.Group:
+def group(
+    start: Callable[[Line], int],
+    doctor: Callable[..., int],
+    simulate: Callable[..., int] | None = None,
+) -> click.Group:
     """Return the command line; `start` is called for the screen and batch output."""
 
     def bare(ctx: click.Context) -> int | None:
@@ -106,8 +111,9 @@ def group(start: Callable[[Line], int], doctor: Callable[..., int]) -> click.Gro
             params=[click.Option(["json", "--json"], is_flag=True, help="one JSON object")],
             short_help="what this host allows, what is missing, and what mends it",
             help="Print what this host allows: each fact, what is lost, the command that mends it.",
-            context_settings={"help_option_names": ["-h", "--help"]},
-        )
+            context_settings=_COMMAND_CONTEXT,
+        ),
+        _simulate(simulate),
     ]
     return _Group(
         PROGRAM,
@@ -120,6 +126,32 @@ def group(start: Callable[[Line], int], doctor: Callable[..., int]) -> click.Gro
         context_settings=_CONTEXT,
         subcommand_metavar="[COMMAND]",
     )
+
+
+def _simulate(job: Callable[..., int] | None) -> click.Command:
+    return click.Command(
+        "simulate",
+        callback=job,
+        params=[
+            click.Argument(["scenario"], required=False, default=""),
+            click.Option(
+                ["policies", "--policy"],
+                multiple=True,
+                metavar="NAME",
+                help="none, fixed-50, fixed-75, latency_target, rules, drop, or a file of rules"
+                " (.toml); may be repeated; without: all but drop",
+            ),
+            click.Option(
+                ["seed", "--seed"], type=click.IntRange(0, (1 << 64) - 1), default=1,
+                metavar="N", show_default=True, help="for all that is left to chance",
+            ),
+            click.Option(["json", "--json"], is_flag=True, help="one JSON object"),
+        ],
+        short_help="policies on a simulated machine, with scores and plots",
+        help="Try policies on a simulated machine: steady (the default), slowdown, bursty, sparse,"
+        " many, container, or a file (.toml). Nothing real is touched.",
+        context_settings=_COMMAND_CONTEXT,
+    )  # fmt: skip
 
 
 def _params() -> Iterator[click.Parameter]:

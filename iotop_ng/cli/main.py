@@ -25,7 +25,7 @@ def main() -> None:
     """Run the program and exit."""
     _open_missing_descriptors()
     if _COMPLETION in os.environ:
-        group(start, doctor).main(prog_name=PROGRAM)
+        group(start, doctor, simulate).main(prog_name=PROGRAM)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Only with IOTOP_NG_DEBUG=1 an error in the program itself leaves as it is.
     """
-    cli = group(start, doctor)
+    cli = group(start, doctor, simulate)
     try:
         with cli.make_context(PROGRAM, list(arguments)) as context:
             return int(cli.invoke(context) or 0)
@@ -87,6 +87,13 @@ def doctor(*, json: bool) -> int:
     from iotop_ng.cli import doctor as job  # noqa: PLC0415 - it reads the sources' modules
 
     return job.run(json=json)
+
+
+def simulate(*, scenario: str, policies: Sequence[str], seed: int, json: bool) -> int:
+    """Compare policies on a simulated machine."""
+    from iotop_ng.cli import simulate as job  # noqa: PLC0415 - the model and the whole simulation
+
+    return job.run(scenario, policies, seed, json=json)
 
 
 def _explained(error: Exception, cli: click.Group) -> tuple[int | None, str]:
