@@ -8,7 +8,7 @@ import os
 import platform
 from pathlib import Path
 
-from tests.guest.kernels import KERNELS, cached
+from tests.guest.kernels import cached, wanted
 from tests.guest.machine import missing_packages
 
 # The number of bpf(2): arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
@@ -56,7 +56,7 @@ def lacking_for_guest_tests() -> str:
         return f"not installed: {', '.join(missing)}"
     if not _has_bcc():
         return "BCC is not installed (apt install python3-bpfcc)"
-    if not any(cached(kernel) for kernel in KERNELS):
+    if not any(cached(kernel) for kernel in wanted()):
         return "no kernel was downloaded (make test-guest does that, through apt)"
     return ""
 

@@ -24,11 +24,9 @@ from tests.guest.boots import (
     GuestError,
     Result,
 )
-from tests.guest.kernels import KERNELS, cached
+from tests.guest.kernels import KERNELS, SLOW_KERNELS, cached, wanted
 from tests.guest.machine import tool
 
-FILE_SYSTEMS = dict(zip(KERNELS, ("ext4", "xfs", "btrfs"), strict=True))
-"""Kernel -> what is on its disk: each is tried once; IOTOP_NG_GUEST_FS sets one for all."""
 _BOOTS = pytest.StashKey[dict[str, Boot]]()
 
 
@@ -37,8 +35,8 @@ def _is_inside() -> bool:
 
 
 def _file_system(kernel: str) -> str:
-    asked = os.environ.get("IOTOP_NG_GUEST_FS")
-    return asked or (FILE_SYSTEMS[kernel] if tool(f"mkfs.{FILE_SYSTEMS[kernel]}") else "ext4")
+    kind = os.environ.get("IOTOP_NG_GUEST_FS") or wanted()[kernel]
+    return kind if tool(f"mkfs.{kind}") else "ext4"
 
 
 class FailedInside(Exception):  # noqa: N818  # it is a verdict, not an error of this program
@@ -105,14 +103,15 @@ def pytest_pycollect_makeitem(
     )
     if _is_inside() or not name.startswith("test_") or marker is None:
         return None
-    kernels = KERNELS if marker.kwargs.get("every_kernel") else KERNELS[:1]
-    present = [kernel for kernel in kernels if cached(kernel)] or kernels[:1]
-    return [GuestItem.of(collector, name, kernel) for kernel in present]
+    present = [kernel for kernel in wanted() if cached(kernel)] or [*wanted()]
+    kernels = present if marker.kwargs.get("every_kernel") else present[:1]
+    return [GuestItem.of(collector, name, kernel) for kernel in kernels]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what belongs to one boot together."""
-    items.sort(key=lambda i: 1 + KERNELS.index(i.kernel) if isinstance(i, GuestItem) else 0)
+    order = [*wanted()]
+    items.sort(key=lambda i: 1 + order.index(i.kernel) if isinstance(i, GuestItem) else 0)
 
 
 @pytest.hookimpl(trylast=True)
@@ -127,8 +126,8 @@ def pytest_terminal_summary(
         f"       on Linux {boot.release}, {_file_system(kernel)}, {boot.seconds:.0f} s"
         for kernel, boot in boots.items()
     ]
-    left_out = [kernel for kernel in KERNELS if kernel not in boots]
-    lines += [f"       left out: {', '.join(left_out)}"] if left_out else []
+    left_out = [kernel for kernel in (*KERNELS, *SLOW_KERNELS) if kernel not in boots]
+    lines += [f"       left out (IOTOP_NG_GUESTS=all): {', '.join(left_out)}"] if left_out else []
     for line in lines:
         terminalreporter.write_line(line)
     if tally := os.environ.get("IOTOP_NG_TALLY"):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from tests.guest.initramfs import FILE_SYSTEMS, initramfs
-from tests.guest.kernels import KERNELS, Kernel, fetch
+from tests.guest.kernels import WITH_HEADERS, Kernel, fetch
 
 QEMU = "qemu-system-x86_64"
 DISK_BYTES = 2 << 30  # sparse
@@ -144,7 +144,7 @@ def boot(
 def main() -> int:
     """Run one command in a guest and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.guest.machine")
-    parser.add_argument("--kernel", default=KERNELS[0], help=f"metapackage [{KERNELS[0]}]")
+    parser.add_argument("--kernel", default=WITH_HEADERS, help="metapackage")
     parser.add_argument("--file-system", choices=FILE_SYSTEMS, default="ext4")
     parser.add_argument("--memory", type=int, default=2048, metavar="MIB")
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
