@@ -137,7 +137,12 @@ class BccSource:
 
     def _follow(self, programs: Programs, needs: frozenset[Need], now: int) -> None:
         """Attach and detach what the needs ask for; note devices that were stacked meanwhile."""
-        programs.demand("syscalls", wanted=Need.SYSCALLS in needs)
+        asked = Need.SYSCALLS in needs
+        if asked and not programs.is_attached("syscalls") and "fsync_start" in programs.maps:
+            # A call that was under way when we last looked has ended unseen.
+            for thread, _ in programs.maps["fsync_start"].read():
+                programs.maps["fsync_start"].delete(thread)
+        programs.demand("syscalls", wanted=asked)
         programs.count_runs(wanted=Need.PROBES in needs)
         threads = Need.THREADS in needs
         if threads != self._threads_wanted and "want_threads" in programs.maps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,19 @@ def test_programs_on_demand_cost_nothing_once_they_are_not_needed(
     assert {"on_write_exit", "on_fsync_enter", "on_fsync_exit"} <= somebody_asks
     assert busy_events > idle_events == events_again
     assert after_ns < 1.2 * before_ns
+
+
+def test_a_sync_that_was_under_way_when_nobody_counted_is_forgotten(source: BccSource) -> None:
+    """Its end was not seen: what that thread syncs next would seem to have begun then."""
+    assert source._programs is not None
+    started = source._programs.maps["fsync_start"]
+    source.read(frozenset())
+    thread, long_ago = struct.pack("<I", 1), struct.pack("<Q", 1)
+    started.set(thread, long_ago)
+
+    source.read(NEEDS)
+
+    assert started.get(thread) is None
 
 
 def test_totals_of_calls_are_unknown_while_nobody_counts_them(
