@@ -8,7 +8,6 @@ directory that the host gave. ``python -m tests.guest.machine -- COMMAND`` runs 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shlex
 import shutil
 import subprocess
@@ -127,14 +126,17 @@ def boot(
         )
         archive = initramfs(kernel.modules, file_system, Path(_required("busybox")), settings)
         (work / "initramfs").write_bytes(archive)
+        # By timeout(1), so that no machine is left running when this process is killed.
+        limited = ["timeout", "--kill-after=5", str(timeout_s)]
         machine = subprocess.Popen(
-            _command_line(kernel, work, out, memory_mib), stdin=subprocess.DEVNULL, stdout=output
+            [*limited, *_command_line(kernel, work, out, memory_mib)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
         )
         try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                machine.wait(timeout_s)
+            machine.wait()
         finally:
-            machine.kill()
+            machine.terminate()
             machine.wait()
         console = (work / "console").read_text("utf-8", "replace")
     status = out / "status"
