@@ -8,6 +8,7 @@ from iotop_ng.policy.actions import NS_PER_S
 from iotop_ng.policy.drop import Dropper, Verdict
 from iotop_ng.policy.token_bucket import TokenBucket
 from iotop_ng.sample import HISTOGRAM_SLOTS
+from iotop_ng.sim.dice import Dice
 from iotop_ng.sim.scenario import VictimSpec, WriterSpec
 
 MAX_DEBT_NS = NS_PER_S
@@ -40,18 +41,22 @@ class Writer:
 
     Attributes:
         limits: of its own and of its cgroup.
+        credit_bytes: what it may write before the page cache pauses it.
         debt_bytes: what it would have written by now and has not.
         lost_bytes: beyond what it could buffer, or refused.
         wanted_bytes: since the start.
     """
 
-    def __init__(self, spec: WriterSpec, pid: int, name: str) -> None:
+    def __init__(self, spec: WriterSpec, pid: int, name: str, seed: int) -> None:
         self.spec = spec
+        self._dice = Dice(seed)
+        self._size = self._draw()
         self.pid = pid
         self.name = name
         self.counts = Counts()
         self.limits: tuple[Limit, ...] = ()
         self.dirty_bytes = 0
+        self.credit_bytes = 0
         self.debt_bytes = 0
         self.lost_bytes = 0
         self.wanted_bytes = 0
@@ -61,13 +66,13 @@ class Writer:
         spec = self.spec
         return spec.start_ns <= now_ns and not (spec.stop_ns and now_ns >= spec.stop_ns)
 
-    def live(self, now_ns: int, step_ns: int) -> None:
-        """Want to write for one step more."""
+    def live(self, now_ns: int, step_ns: int) -> bool:
+        """Want to write for one step more; say whether it has anything to write."""
         if not self.is_there(now_ns):
             self.debt_bytes = 0
-            return
+            return False
         if not is_on(now_ns - self.spec.start_ns, self.spec.on_ns, self.spec.off_ns):
-            return
+            return self.debt_bytes > 0
         wanted = self.spec.rate * step_ns // NS_PER_S
         self.wanted_bytes += wanted
         self.debt_bytes += wanted
@@ -75,6 +80,7 @@ class Writer:
         if self.debt_bytes > most:
             self.lost_bytes += self.debt_bytes - most
             self.debt_bytes = most
+        return self.debt_bytes > 0
 
     def write(self, now_ns: int, room: int) -> int:
         """Write what it can; return the bytes that went through.
@@ -83,8 +89,9 @@ class Writer:
             now_ns: for the limits.
             room: what the kernel takes of it in this step.
         """
-        size, written = self.spec.write, 0
-        while self.debt_bytes >= size and written + size <= room:
+        written = 0
+        while self.debt_bytes >= self._size and written + self._size <= room:
+            size = self._size
             match self._ask(now_ns, size):
                 case Verdict.PASS:
                     written += size
@@ -93,8 +100,13 @@ class Writer:
                 case Verdict.THROTTLE:
                     break
             self.debt_bytes -= size
+            self._size = self._draw()
         self.counts.write_bytes += written
         return written
+
+    def _draw(self) -> int:
+        """Return the size of the next write: with one size, writers alike would move in step."""
+        return self._dice.between(-(-self.spec.write // 2), self.spec.write * 3 // 2)
 
     def _ask(self, now_ns: int, size: int) -> Verdict:
         for limit in self.limits:

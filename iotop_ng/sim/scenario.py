@@ -63,7 +63,7 @@ class WriterSpec(msgspec.Struct, frozen=True):
     off_ns: int
     """It writes and rests in turn; 0: it never rests."""
     write: int
-    """Bytes of one write call."""
+    """Bytes of one write call, on average: half to three halves of it."""
     is_direct: bool
     """Past the page cache."""
 

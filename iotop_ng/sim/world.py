@@ -47,7 +47,8 @@ class World:
         for spec in scenario.writers if has_writers else ():
             for number in range(spec.count):
                 name = spec.name if spec.count == 1 else f"{spec.name}-{number}"
-                self.writers.append(Writer(spec, FIRST_PID + 1 + len(self.writers), name))
+                pid = FIRST_PID + 1 + len(self.writers)
+                self.writers.append(Writer(spec, pid, name, seed ^ (pid << 32)))
         self._dirtied_ns = 0
 
     @property
@@ -70,20 +71,21 @@ class World:
         cache = self.scenario.cache
         free_run = (cache.background + cache.limit) // 2
         used = self.dirty_bytes + self.device.queued_bytes
-        for writer in self.writers:
-            writer.live(self.now_ns, step_ns)
-            if not writer.debt_bytes:
-                continue
+        active = [writer for writer in self.writers if writer.live(self.now_ns, step_ns)]
+        for writer in active:
             if writer.spec.is_direct:
                 self._write_directly(writer)
                 continue
             room = cache.limit - used
             if used > free_run:
-                # The kernel pauses writers, the longer the nearer they are to the limit.
-                share = writer.spec.rate * step_ns // NS_PER_S
-                least = writer.spec.write if room >= writer.spec.write else 0
-                room = max(share * room // (cache.limit - free_run), least)
+                # The kernel pauses writers so that each goes at the same rate, which is the
+                # device's part of each in the middle and nothing at the limit.
+                part = 2 * self.scenario.device.rate * step_ns // NS_PER_S // len(active)
+                writer.credit_bytes += part * max(room, 0) // (cache.limit - free_run)
+                writer.credit_bytes = min(writer.credit_bytes, 3 * writer.spec.write)
+                room = min(room, writer.credit_bytes)
             written = writer.write(self.now_ns, room)
+            writer.credit_bytes = max(writer.credit_bytes - written, 0)
             writer.dirty_bytes += written
             used += written
             if written:
@@ -92,8 +94,11 @@ class World:
     def _write_directly(self, writer: Writer) -> None:
         index = self.writers.index(writer)
         room = self.scenario.device.queue - self.device.queued_bytes
-        for _ in range(writer.write(self.now_ns, room) // writer.spec.write):
-            self.device.submit(Request(index, writer.spec.write, self.now_ns))
+        written = writer.write(self.now_ns, room)
+        while written > 0:
+            size = min(written, REQUEST_BYTES)
+            self.device.submit(Request(index, size, self.now_ns))
+            written -= size
 
     def _write_back(self) -> None:
         """Hand dirty bytes to the device, the largest heap first."""
