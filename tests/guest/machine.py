@@ -122,7 +122,9 @@ def boot(
         with (work / "disk").open("wb") as disk:
             disk.truncate(DISK_BYTES)
         subprocess.run(
-            [_required(f"mkfs.{file_system}"), *_MKFS[file_system], work / "disk"], check=True
+            [_required(f"mkfs.{file_system}"), *_MKFS[file_system], work / "disk"],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         archive = initramfs(kernel.modules, file_system, Path(_required("busybox")), settings)
         (work / "initramfs").write_bytes(archive)
