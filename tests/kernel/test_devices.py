@@ -156,11 +156,10 @@ def test_a_disk_with_a_scheduler_and_a_full_queue_is_counted_once(
         f"(bpftrace {maps.get('@requeues', 0)}), mean ms {mean_ms(writes):.3f} "
         f"(diskstats {counted.write_ms / counted.writes:.3f}, w_await {seen['w_await']:.2f})"
     )
-    # As many as another BPF program sees; diskstats may have more, see close_to.
-    assert writes.ios == close_to(maps["@ios"])
-    assert writes.bytes == close_to(maps["@sectors"] * SECTOR)
-    assert writes.ios <= 1.01 * counted.writes
-    assert writes.bytes <= 1.01 * counted.sectors_written * SECTOR
+    # At least what bpftrace sees, at most what there was; some are seen by neither, see close_to.
+    assert 0.99 * maps["@ios"] <= writes.ios <= 1.01 * counted.writes
+    least, most = maps["@sectors"] * SECTOR, counted.sectors_written * SECTOR
+    assert 0.99 * least <= writes.bytes <= 1.01 * most
     assert mean_ms(writes) == close_to(counted.write_ms / counted.writes)
     assert sum(writes.latency) == sum(writes.queued) == writes.ios
 
