@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,13 @@ from iotop_ng.sample import HISTOGRAM_SLOTS, Histogram
 from tests.kernel.rows import log2_slot
 
 _ENDING_S = 30
+_FIO_S = 60
 
 
 def fio(*options: str) -> dict[str, Any]:
     """Run fio with one job; return the job's part of its JSON report."""
     words = ["fio", "--name=job", "--fallocate=none", "--output-format=json+", *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_FIO_S)
     assert done.returncode == 0, done.stderr
     jobs: list[dict[str, Any]] = json.loads(done.stdout)["jobs"]
     assert len(jobs) == 1
@@ -66,12 +68,16 @@ def bpftrace(script: str) -> Iterator[Traced]:
     ) as process:
         assert process.stdout is not None
         try:
+            ready, _, _ = select.select([process.stdout], [], [], _ENDING_S)
+            assert ready, f"bpftrace has not attached after {_ENDING_S} s"
             first = process.stdout.readline()
             assert "attached_probes" in first, process.communicate()[1]
             yield traced
-        finally:
             process.send_signal(signal.SIGINT)
             output, _ = process.communicate(timeout=_ENDING_S)
+        finally:
+            # Nothing to do when it has ended; else leaving the context would wait for ever.
+            process.kill()
     traced.take(output)
 
 

@@ -160,7 +160,8 @@ def test_a_disk_with_a_scheduler_and_a_full_queue_is_counted_once(
     assert 0.99 * maps["@ios"] <= writes.ios <= 1.01 * counted.writes
     least, most = maps["@sectors"] * SECTOR, counted.sectors_written * SECTOR
     assert 0.99 * least <= writes.bytes <= 1.01 * most
-    assert mean_ms(writes) == close_to(counted.write_ms / counted.writes)
+    # Others use this disk too, and the requests that are seen by neither have times of their own.
+    assert mean_ms(writes) == pytest.approx(counted.write_ms / counted.writes, rel=0.05)
     assert sum(writes.latency) == sum(writes.queued) == writes.ios
 
 
