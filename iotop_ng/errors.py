@@ -9,6 +9,8 @@ IotopError
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -46,3 +48,9 @@ class SourceError(IotopError):
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for a word that is close to an allowed one, else ""."""
+    near = difflib.get_close_matches(word[:64].lower(), list(allowed), 1, 0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -11,9 +11,9 @@ from click.core import ParameterSource
 from iotop_ng import __version__
 from iotop_ng.cli.options import SECTIONS, Kind, Option, spellings, whole_name
 from iotop_ng.cli.talk import PROGRAM
-from iotop_ng.config.checks import Given, nearest, quoted
+from iotop_ng.config.checks import Given, quoted
 from iotop_ng.config.layers import Flags
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 
 ABOUT = """top for I/O: who writes, who suffers, live from the kernel's own counters.
 

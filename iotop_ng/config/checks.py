@@ -5,12 +5,11 @@ Every check raises UsageError with what is expected; who calls it adds where the
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.units import clean
 
 Check = Callable[[object], object]
@@ -45,12 +44,6 @@ def checked(check: Check, given: Given) -> object:
         return check(given.value)
     except UsageError as error:
         raise UsageError(f"{given.where} {quoted(given.value)}: {error}") from None
-
-
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return " (did you mean 'x'?)" for a word that is close to an allowed one, else ""."""
-    near = difflib.get_close_matches(word.lower(), list(allowed), 1, 0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def quoted(raw: object, limit: int = 60) -> str:

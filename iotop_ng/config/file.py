@@ -26,9 +26,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from iotop_ng.config.checks import Given, nearest, quoted
+from iotop_ng.config.checks import Given, quoted
 from iotop_ng.config.items import ITEMS
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.units import clean
 
 NAME = "config.toml"

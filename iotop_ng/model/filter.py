@@ -21,11 +21,10 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import NamedTuple
 
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.model.column import Column, Getter
 from iotop_ng.model.fields import BY_ID, COLUMNS
 from iotop_ng.model.frame import Row
@@ -179,10 +178,9 @@ def _comparison(word: str, name: str, sign: str, number: str) -> Test | None:
     if found is None:
         if "<" not in sign and ">" not in sign:
             return None  # "--file=x" is looked for in command lines
-        near = get_close_matches(name.lower(), _QUANTITIES, 1, 0.5)
-        hint = f", did you mean {near[0]}?" if near else ";"
+        hint = nearest(name, _QUANTITIES)
         raise UsageError(
-            f"filter {clean(word, 60)!r}: no column {clean(name, 40)!r}{hint} expected {SYNTAX}"
+            f"filter {clean(word, 60)!r}: no column {clean(name, 40)!r}{hint}; expected {SYNTAX}"
         )
     get, unit = found
     wanted = _number(word, number, unit)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from textual.binding import Binding
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
+from iotop_ng.units import clean
 
 
 class Action(NamedTuple):
@@ -166,14 +169,38 @@ def check_keys(keys: Mapping[str, str]) -> None:
     """Check the `[keys]` table of the configuration.
 
     Raises:
-        UsageError: an unknown action, or one key for two actions.
+        UsageError: an unknown action or key, or one key for two actions.
     """
     taken: dict[str, str] = {}
     for name in keys:
         if name not in BY_NAME:
-            raise UsageError(f"keys: no action is called {name!r}; see the help page (?)")
+            raise UsageError(
+                f"keys: no action is called {clean(name, 40)!r}{nearest(name, BY_NAME)};"
+                f" there are {', '.join(BY_NAME)}"
+            )
     for action in with_keys(keys):
-        for key in action.keys.split(","):
-            other = taken.setdefault(key.strip(), action.name)
+        for key in map(str.strip, action.keys.split(",")):
+            if not _is_key(key):
+                raise UsageError(
+                    f"keys: {action.name}: no key is called {clean(key, 40)!r}"
+                    f"{nearest(key, _KEY_NAMES)}; expected such as x, f5, ctrl+x or question_mark"
+                )
+            other = taken.setdefault(key, action.name)
             if other != action.name:
-                raise UsageError(f"keys: {key.strip()!r} is set for both {other} and {action.name}")
+                raise UsageError(f"keys: {key!r} is set for both {other} and {action.name}")
+
+
+_KEY_NAMES = {*(key.value for key in Keys), *KEY_NAME_REPLACEMENTS.values()}
+
+
+def _is_key(key: str) -> bool:
+    """Say whether Textual knows a key of this name: a character, a name, or either with ctrl+."""
+    rest = key
+    while rest.startswith(("ctrl+", "shift+", "alt+", "super+", "meta+", "hyper+")):
+        rest = rest.partition("+")[2]
+    if len(rest) == 1 or rest in _KEY_NAMES or key in _KEY_NAMES:
+        return True
+    try:
+        return bool(unicodedata.lookup(rest.replace("_", " ")))
+    except KeyError:
+        return False

@@ -18,13 +18,12 @@ A colour is ``#rrggbb``, one of the sixteen names of the terminal (``red``, ``br
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.units import clean
 
 if sys.version_info >= (3, 11):
@@ -175,9 +174,7 @@ class _Reader:
     def known(self, table: Mapping[str, object], keys: Iterable[str], prefix: str) -> None:
         for key in table:
             if key not in keys:
-                near = difflib.get_close_matches(key, list(keys), 1, 0.5)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                raise self.error(f"{prefix}unknown key {clean(key, 40)!r}{hint}")
+                raise self.error(f"{prefix}unknown key {clean(key, 40)!r}{nearest(key, keys)}")
 
     def table(self, top: Mapping[str, object], key: str) -> dict[str, object]:
         value = top.get(key, {})
@@ -200,8 +197,7 @@ class _Reader:
         text = value.lower() if isinstance(value, str) else ""
         if text == DEFAULT_COLOUR or text in ANSI_COLOURS or _HEX.match(text):
             return text
-        near = difflib.get_close_matches(text, ANSI_COLOURS, 1, 0.7)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = nearest(text, ANSI_COLOURS)
         shown = clean(str(value), 40)
         raise self.error(f"{key}: bad colour {shown!r}{hint}; expected #rrggbb or a name like red")
 

@@ -10,7 +10,6 @@ no start-up.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iotop_ng import resources
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.units import clean
 from iotop_ng.view.theme_file import MAX_BYTES, Look, ThemeFile, parse
 
@@ -325,8 +324,8 @@ def _complete(found: ThemeFile, base: Theme | None) -> Theme:
 
 
 def _unknown(name: str, names: set[str]) -> UsageError:
-    near = difflib.get_close_matches(name, sorted(names), 1, 0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    known = sorted(names)
     return UsageError(
-        f"theme {clean(name, 40)!r} does not exist{hint}; there are {', '.join(sorted(names))}"
+        f"theme {clean(name, 40)!r} does not exist{nearest(name, known)};"
+        f" there are {', '.join(known)}"
     )

@@ -64,7 +64,7 @@ def test_words_that_do_not_match_the_writer(text: str) -> None:
     [
         ("(", "'('"),
         ("a{99999999999999999999}", "not a regular expression"),
-        ("wrte>5M", "did you mean write?"),
+        ("wrte>5M", "did you mean 'write'?"),
         ("wrte>5M", "column>number"),
         ("(", "key:value"),
         ("write>5X", "5X"),

@@ -21,8 +21,19 @@ def test_ranks_are_unique() -> None:
 
 
 def test_an_unknown_action_is_refused() -> None:
-    with pytest.raises(UsageError, match="sort_wrte"):
+    with pytest.raises(UsageError, match=r"'sort_wrte' \(did you mean 'sort_write'\?\)"):
         check_keys({"sort_wrte": "x"})
+
+
+@pytest.mark.parametrize("key", ["nokey", "", "x,", "ctrl+", "Enter", "x;y"])
+def test_a_key_that_no_keyboard_has_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match="quit: no key is called"):
+        check_keys({"quit": key})
+
+
+@pytest.mark.parametrize("key", ["x", "?", "f12", "ctrl+shift+f5", "exclamation_mark", "é", "at"])
+def test_a_key_is_known_by_its_character_or_name(key: str) -> None:
+    check_keys({"suspend": key.replace("?", "question_mark"), "help": "f1", "settings": "f2"})
 
 
 def test_one_key_for_two_actions_is_refused() -> None:
