@@ -1,6 +1,20 @@
 """Entry point of ``iotop-ng`` and ``python -m iotop_ng``."""
 
-from iotop_ng.cli.main import main
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the program; Ctrl-C while its modules are still being read is no traceback either."""
+    try:
+        # 60 ms, in which a key can be pressed.
+        from iotop_ng.cli.main import main as start  # noqa: PLC0415
+
+        start()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
     main()

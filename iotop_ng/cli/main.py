@@ -121,6 +121,8 @@ def _open_missing_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDONLY)) < 3:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
+    if sys.stdout is None:  # the interpreter found it closed
+        sys.stdout = os.fdopen(1, "w", closefd=False)
 
 
 def _abandon_stdout() -> None:

@@ -34,3 +34,18 @@ def test_the_check_sees_heavy_modules() -> None:
     loaded = modules_after("import textual.app")
 
     assert {"asyncio", "rich", "textual"} <= loaded
+
+
+def test_ctrl_c_while_modules_are_read_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "iotop_ng", "--version"],
+        cwd=CHECKOUT,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

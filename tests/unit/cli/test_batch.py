@@ -291,8 +291,9 @@ def test_a_full_disk_is_told() -> None:
     assert err.splitlines()[-1] == "iotop-ng: stdout cannot be written: No space left on device"
 
 
-def test_a_closed_stdout_is_told() -> None:
-    command = shlex.join(COMMAND) + " -n 1 >&-"
+@pytest.mark.parametrize("job", ["-b -n 1 -d 0.05 --source procfs", "doctor", "--help"])
+def test_a_closed_stdout_is_told(job: str) -> None:
+    command = f"{shlex.join(COMMAND[:3])} {job} >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
