@@ -42,6 +42,8 @@ def test_start_sort_filter_quit(sleeper: int) -> None:
         terminal.until(lambda: terminal.shows("1 row"), "the count")
         os.write(terminal.fd, b"\r")
         terminal.until(lambda: terminal.shows("FILTER unmistakable-name"), "the flag")
+        # A key that comes before the line is closed is a character of the filter.
+        terminal.until(lambda: not terminal.shows("✓"), "the end of the filter line")
         os.write(terminal.fd, b"q")
 
         assert end(terminal) == 0

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import sys
@@ -325,7 +326,7 @@ class Shell:
         self.terminal = Terminal(argv, PS1="\\nnext? ", APP=TINY_APP)
         self.wait()
         script = "import os; exec(os.environ['APP'])"
-        self.say(f'{sys.executable} -c "{script}"', "here it is")
+        self.say(f'{shlex.quote(sys.executable)} -c "{script}"', "here it is")
 
     def wait(self) -> None:
         """Wait for the prompt; what is typed before is thrown away by whatever ends."""
