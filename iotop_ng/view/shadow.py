@@ -97,6 +97,7 @@ class Shadow:
             row = self._rows[y] = _Row(self.width)
         strips = list(strips)
         changed: list[tuple[int, int, list[Segment], Cells]] = []
+        # Rich tells only the system's name in public, and renders with this.
         color_system = console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001
         end = x
         for strip in strips:
@@ -207,7 +208,7 @@ def _pen_of(style: Style | None, color_system: ColorSystem) -> str:
     if pen is None:
         pen = Strip.render_ansi(style, color_system)
     if style.link:
-        return f"{pen}{_LINK}id={style._link_id};{style.link}"  # noqa: SLF001
+        return f"{pen}{_LINK}id={style._link_id};{style.link}"  # noqa: SLF001 - as Rich writes it
     return pen
 
 

@@ -71,7 +71,7 @@ class Guard:
         if self._is_ending or loop is None or loop.is_closed():
             self._end_now(number)
         self._is_ending = True
-        driver = self._app._driver  # noqa: SLF001
+        driver = self._app._driver  # noqa: SLF001 - no public name
         if isinstance(driver, CarefulDriver):
             driver.is_leaving = True
         watchdog = threading.Timer(GRACE_S, self._end_now, [number])
@@ -90,7 +90,7 @@ class Guard:
 
         Not done twice: leaving the alternate screen again would move the cursor.
         """
-        driver = self._app._driver  # noqa: SLF001
+        driver = self._app._driver  # noqa: SLF001 - no public name
         if not isinstance(driver, CarefulDriver) or not driver.is_started:
             return
         driver.is_started = False
