@@ -18,7 +18,7 @@ from iotop_ng.clock import Clock, SystemClock
 from iotop_ng.errors import SourceError
 from iotop_ng.resources import directory
 from iotop_ng.sample import Device, Host, Need, OpTotals, Process, Sample
-from iotop_ng.sources import compiled, wire
+from iotop_ng.sources import compiled, compiler, layout, plan, wire
 from iotop_ng.sources.bcc_module import locate_bcc
 from iotop_ng.sources.btf import VMLINUX
 from iotop_ng.sources.compiler import Request, amalgamate, compile_apart
@@ -26,7 +26,7 @@ from iotop_ng.sources.devices import Devices
 from iotop_ng.sources.host import HostCounters
 from iotop_ng.sources.identity import Identities, Users
 from iotop_ng.sources.layout import find_tracefs
-from iotop_ng.sources.overlay import overlay
+from iotop_ng.sources.overlay import Overlay
 from iotop_ng.sources.procfs import ProcfsSource
 from iotop_ng.sources.programs import Programs
 from iotop_ng.sources.roster import Reading, Roster
@@ -78,6 +78,7 @@ class BccSource:
         self._say("loading probes")
         self._programs = Programs(code, {"inflight": request_slots()}, tracefs)
         self._roster = Roster(Identities(), Users().name)
+        self._overlay = Overlay(Users().name)
         self._devices = Devices()
         self._host = HostCounters()
         problems = tuple(f"{name}: {why}" for name, why in self._programs.problems.items())
@@ -95,6 +96,7 @@ class BccSource:
             _file_digest(VMLINUX) if has_btf else b"",
             _tracepoint_text(tracefs),
             locate_bcc().version.encode(),
+            _own_code(),
         )
         key = compiled.cache_key(parts)
         found = compiled.load(compiled.cache_dir(), key)
@@ -186,7 +188,10 @@ class BccSource:
         if self._procfs is not None:
             base = self._procfs.read(needs).processes
             calls = pairs("calls") if measured.calls else []
-            return overlay(base, pairs("owners"), calls, measured)
+            maps = (pairs("exits"), pairs("owners"), calls, pairs("behalf"))
+            processes = self._overlay.update(base, maps, measured, now)
+            _forget(programs, self._overlay.dead, self._overlay.expired)
+            return processes
         # Exits before the walk, for threads that ended while their process lives on, and after
         # it, for processes that ended: whatever ends in between is never counted twice.
         reading = Reading(
@@ -199,23 +204,8 @@ class BccSource:
         )
         roster = self._roster
         processes = roster.update(reading, measured, now, threads=Need.THREADS in needs)
-        self._forget(programs, reading)
+        _forget(programs, roster.dead, roster.expired)
         return processes
-
-    def _forget(self, programs: Programs, reading: Reading) -> None:
-        """Remove map entries of the dead: nothing counts into them any more."""
-        for key in self._roster.dead:
-            programs.maps["exits"].delete(wire.KEY.pack(key))
-        expired = frozenset(self._roster.expired)
-        for key in expired:
-            for name in ("exits", "owners", "calls"):
-                if name in programs.maps:
-                    programs.maps[name].delete(wire.KEY.pack(key))
-        if not expired:
-            return
-        for pair, _ in reading.behalf:
-            if expired.intersection(wire.BEHALF_KEY.unpack(pair)):
-                programs.maps["behalf"].delete(pair)
 
     def _host_now(self, programs: Programs) -> Host:
         host = self._host.read()
@@ -254,6 +244,27 @@ class BccSource:
         if self._procfs is not None:
             self._procfs.close()
             self._procfs = None
+
+
+def _forget(programs: Programs, dead: tuple[int, ...], expired: tuple[int, ...]) -> None:
+    """Remove map entries of the dead: nothing counts into them any more."""
+    for key in dead:
+        programs.maps["exits"].delete(wire.KEY.pack(key))
+    for name in {"exits", "owners", "calls"} & set(programs.maps):
+        for key in expired:
+            programs.maps[name].delete(wire.KEY.pack(key))
+    if not expired or "behalf" not in programs.maps:
+        return
+    gone = frozenset(expired)
+    for pair, _ in programs.maps["behalf"].read():
+        if gone.intersection(wire.BEHALF_KEY.unpack(pair)):
+            programs.maps["behalf"].delete(pair)
+
+
+def _own_code() -> bytes:
+    """Return the code that decides what is compiled: a cache of another one's is not ours."""
+    modules = (plan, layout, compiler)
+    return b"".join(Path(module.__file__).read_bytes() for module in modules if module.__file__)
 
 
 def _file_digest(path: Path) -> bytes:
