@@ -12,6 +12,7 @@ import errno
 import os
 import resource
 import struct
+import threading
 from pathlib import Path
 
 from iotop_ng.errors import NotPermittedError, SourceError
@@ -23,6 +24,8 @@ from iotop_ng.units import clean
 
 _KINDS = {1: "hash", 2: "array", 6: "per-CPU array", 9: "LRU hash"}
 _LD_IMM64, _PSEUDO_MAP_FD = 0x18, 1
+DETACHING = "detaching"
+"""Name of the short-lived thread that lets programs on demand go."""
 LOST_SLOTS = ("owners", "devices", "inflight", "behalf", "exits", "calls")
 """Order of enum lost_slot in bpf/record.h."""
 
@@ -192,8 +195,13 @@ class Programs:
         if wanted and not self.is_attached(group):
             self._attach_group(members)
         elif not wanted:
-            for program in members:
-                self._detach(program.name)
+            links = [link for p in members for link in self._links.pop(p.name, [])]
+            if links:
+                # The kernel waits for every CPU at each of them, 1.4 s for the system calls: not
+                # in the thread that reads. What this thread does not get done, our end does.
+                threading.Thread(
+                    target=_close_all, args=(links,), name=DETACHING, daemon=True
+                ).start()
 
     def walk_tasks(self) -> bytes:
         """Return one walk of the task iterator.
@@ -273,6 +281,11 @@ class Programs:
         for table in self.maps.values():
             os.close(table.fd)
         self._loaded, self.maps, self._iter_link = {}, {}, None
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
 
 
 def _refusal(what: str, error: OSError) -> SourceError | NotPermittedError:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import final
 
+from iotop_ng.sources.programs import DETACHING
 from tests.kernel.counts import ProcIo, proc_io
 
 PATIENCE_S = 60.0
@@ -93,3 +95,11 @@ def wait_until(claim: Callable[[], bool], what: str, patience_s: float = 10.0) -
         if time.monotonic() > end:
             raise TimeoutError(f"not within {patience_s:.0f} s: {what}")
         time.sleep(0.01)
+
+
+def wait_until_detached() -> None:
+    """Wait for the thread that lets programs on demand go (the kernel takes its time)."""
+    for thread in threading.enumerate():
+        if thread.name == DETACHING:
+            thread.join(30)
+            assert not thread.is_alive()

@@ -21,7 +21,7 @@ from iotop_ng.sources.roster import LINGER_NS
 from tests.kernel.clocks import LaterClock
 from tests.kernel.counts import bpf_ids
 from tests.kernel.disks import Mounted
-from tests.kernel.gate import Workload, wait_until
+from tests.kernel.gate import Workload, wait_until, wait_until_detached
 
 pytestmark = pytest.mark.kernel
 
@@ -118,6 +118,7 @@ def test_readings_leave_no_descriptor_open() -> None:
     try:
         source.read(ALL_NEEDS)
         source.read(frozenset())
+        wait_until_detached()
         before = descriptors()
         for turn in range(200):
             source.read(frozenset() if turn % 2 else frozenset({Need.THREADS, Need.PROBES}))

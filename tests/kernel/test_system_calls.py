@@ -13,7 +13,7 @@ from iotop_ng.sample import Need, Sample
 from iotop_ng.sources.bcc import BccSource
 from tests.kernel.beside import fio, histogram
 from tests.kernel.disks import Mounted
-from tests.kernel.gate import Workload
+from tests.kernel.gate import Workload, wait_until_detached
 from tests.kernel.rows import find, slots_at
 
 pytestmark = pytest.mark.kernel
@@ -107,10 +107,12 @@ def test_programs_on_demand_cost_nothing_once_they_are_not_needed(
         return float(program.output)
 
     nobody_asks = attached(source.read(frozenset()))
+    wait_until_detached()
     idle_events, before_ns = perf_events(), getppid_ns()
     somebody_asks = attached(source.read(NEEDS))
     busy_events, during_ns = perf_events(), getppid_ns()
     nobody_asks_again = attached(source.read(frozenset()))
+    wait_until_detached()
     events_again, after_ns = perf_events(), getppid_ns()
 
     note(
