@@ -61,7 +61,9 @@ def arrange(frame: Frame, query: Query) -> list[Placed]:
     """Return the rows that the query asks for, in its order.
 
     Numbers go down and names up; `reverse` turns that round. Rows whose value is None come last
-    either way. Ties go by pid and tid, so that idle rows never change places.
+    either way. Among equal numbers, such as 0, rows with I/O in the interval stand above idle ones,
+    most bytes first: a mere reader is not lost between sleepers when the order is by writes. Other
+    ties go by pid and tid, so that idle rows never change places.
 
     Raises:
         KeyError: when there is no column with the id of `sort`.
@@ -92,6 +94,8 @@ def _ordered(rows: list[Row], query: Query, now_ns: int) -> list[Row]:
     column = BY_ID[query.sort]
     # Sorting is stable: the tie-breakers first, then the values, most of which are 0.
     rows.sort(key=_tie)
+    if column.is_number:
+        rows = _busy_first(rows)
     known: list[tuple[Any, Row]] = []
     unknown: list[Row] = []
     get = _getter(column, query.mode, now_ns)
@@ -104,6 +108,19 @@ def _ordered(rows: list[Row], query: Query, now_ns: int) -> list[Row]:
     is_downward = column.is_number is not query.reverse
     known.sort(key=_first, reverse=is_downward)
     return [row for _, row in known] + unknown
+
+
+def _busy_first(rows: list[Row]) -> list[Row]:
+    busy = [row for row in rows if _bytes(row) or row.disk_iops]
+    if not busy:
+        return rows
+    idle = [row for row in rows if not (_bytes(row) or row.disk_iops)]
+    busy.sort(key=_bytes, reverse=True)
+    return busy + idle
+
+
+def _bytes(row: Row) -> float:
+    return (row.write_bytes_per_s or 0.0) + (row.read_bytes_per_s or 0.0)
 
 
 def _first(pair: tuple[Any, Row]) -> Any:

@@ -1,4 +1,4 @@
-"""Rows as a tree: children under parents, siblings in the order they came in."""
+"""Rows as a tree: children under parents, the branch with the first row first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def flat(rows: Iterable[Row]) -> list[Placed]:
 
 
 def tree(rows: Sequence[Row]) -> list[Placed]:
-    """Return each row below its parent; rows keep their order among siblings.
+    """Return each row below its parent, and the first row of the list on the first branch.
+
+    Of siblings the one comes first that is, or has anywhere below it, the earlier row.
 
     A process hangs below the process of its ppid, a thread below its process's first thread. Whose
     parent is not among the rows (filtered out, ended, in another container) stands at the top.
@@ -32,8 +34,9 @@ def tree(rows: Sequence[Row]) -> list[Placed]:
     parents = _heads(rows)
     children: dict[int, list[int]] = {}
     top: list[int] = []
-    for index, row in enumerate(rows):
-        parent = _parent(row, index, rows, parents)
+    above = [_parent(row, index, rows, parents) for index, row in enumerate(rows)]
+    for index in _branches(above):
+        parent = above[index]
         if parent is None:
             top.append(index)
         else:
@@ -44,6 +47,21 @@ def tree(rows: Sequence[Row]) -> list[Placed]:
         known = {id(p.row) for p in placed}
         placed.extend(flat(row for row in rows if id(row) not in known))
     return placed
+
+
+def _branches(above: Sequence[int | None]) -> list[int]:
+    """Return the indices in their order, but each one's ancestors before it."""
+    found: list[int] = []
+    known: set[int] = set()
+    for start in range(len(above)):
+        chain: list[int] = []
+        index: int | None = start
+        while index is not None and index not in known:
+            known.add(index)
+            chain.append(index)
+            index = above[index]
+        found.extend(reversed(chain))
+    return found
 
 
 def _heads(rows: Sequence[Row]) -> dict[int, int]:

@@ -108,12 +108,29 @@ def test_children_stand_below_parents_in_the_order_of_the_sort() -> None:
     )
 
     assert found == [
-        (2, 0, False),
-        (1, 0, True),
+        (1, 0, False),
         (10, 1, False),
         (20, 1, True),
         (30, 2, True),
+        (2, 0, True),
     ]
+
+
+def test_the_first_row_of_the_sort_lifts_all_that_it_hangs_below() -> None:
+    """Pid 31 writes most, three levels below an idle shell that has an idle neighbour before it."""
+    found = tree_of(row(1), row(2), row(20, ppid=2), row(30, 1.0, ppid=2), row(31, 9.0, ppid=20))
+
+    assert [pid for pid, _, _ in found] == [2, 20, 31, 30, 1]
+
+
+def test_among_equals_rows_with_io_stand_above_idle_ones() -> None:
+    reader = row(9, 0.0, read_bytes_per_s=5.0)
+    waiting = row(7, 0.0, disk_iops=1.0)
+    shown = frame(row(2, 0.0), row(3, 0.0), waiting, reader, row(5, 1.0))
+
+    assert pids(shown, Query()) == [5, 9, 7, 2, 3]
+    assert pids(shown, Query(reverse=True)) == [9, 7, 2, 3, 5]
+    assert pids(shown, Query(sort="latency_p99_us")) == [9, 5, 7, 2, 3]
 
 
 def test_an_orphan_stands_at_the_top() -> None:
