@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.cells import set_cell_size
+from rich.color import Color
 
 from iotop_ng.units import duration, human
 from iotop_ng.view.theme_file import ANSI_COLOURS, DEFAULT_COLOUR
@@ -81,21 +82,33 @@ def draw(  # noqa: PLR0917 - what every plot has, in the order of reading
     symbols = [MARKS[n % len(MARKS)] if has_marks else "braille" for n in range(len(series))]
     for values, color, label, symbol in zip(series, colors, labels, symbols, strict=True):
         _draw_series(plotext, values, plotext.marker(symbol, _pixel(plotext, color)), label)
-    # Title, frame and time take four lines; a legend that does not fit would cover the frame.
-    if height - 4 < 2 * len(labels) + 3:
-        figure.legend(active=False)
-        names = zip(symbols, labels, strict=True)
-        legend = ", ".join(f"{mark} {name}" if has_marks else name for mark, name in names)
-        title = set_cell_size(title, max(0, width - 6 - len(legend))).rstrip()
-        title = f"{title}: {legend}" if title else legend
+    # plotext's own legend is a box over the oldest points: it stands in the title instead.
+    figure.legend(active=False)
+    names = [
+        f"{mark} {name}" if has_marks else name for mark, name in zip(symbols, labels, strict=True)
+    ]
+    legend = ", ".join(names)
+    title = set_cell_size(title, max(0, width - 6 - len(legend))).rstrip()
+    title = f"{title}: {legend}" if title else legend
     if title:
         figure.title(set_cell_size(title, width - 4).rstrip())
     count = max((len(values) for values in series), default=0)
     _set_axes(figure, count, x_labels, _ticks(series, top, height, y_unit, si=si))
     text = str(figure.build()).rstrip("\n").replace(_DEFAULT_SGR, "\x1b[39m")
+    text = _paint_names(text, names, colors)
     if ascii:
         text = text.translate(_TO_ASCII).encode("ascii", "replace").decode("ascii")
     return text if has_color else _SGR.sub("", text)
+
+
+def _paint_names(text: str, names: Sequence[str], colors: Sequence[str]) -> str:
+    """Give the names of the series in the first line, the title, the colours of their points."""
+    head, newline, rest = text.partition("\n")
+    left, colon, legend = head.rpartition(": ")
+    for name, color in zip(names, colors, strict=False):
+        codes = ";".join(Color.parse(color).get_ansi_codes())
+        legend = legend.replace(name, f"\x1b[{codes}m{name}\x1b[39m", 1)
+    return left + colon + legend + newline + rest
 
 
 def time_labels(count: int, interval_s: float, width: int) -> list[tuple[int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from statistics import median
 
 from iotop_ng.model.frame import EMPTY_FRAME, Frame
 
@@ -71,6 +72,12 @@ class Tape:
     def newest(self) -> Frame:
         """The last frame measured."""
         return self._frames[-1][0] if self._frames else EMPTY_FRAME
+
+    @property
+    def pace_s(self) -> float:
+        """The usual interval of the frames kept: one late frame does not shift the time of all."""
+        paces = [frame.interval_s for frame, _ in self._frames if frame.tick > 0]
+        return round(median(paces), 2) if paces else self.frame.interval_s
 
     @property
     def behind_s(self) -> float:

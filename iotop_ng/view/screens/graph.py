@@ -106,12 +106,10 @@ class GraphScreen(Screen[None], inherit_bindings=False):
         subject = found[self._at]
         place = f"   {self._at + 1} of {len(found)}"
         self._title.show([[(f" {subject.name}", "title"), (place, "muted")]])
-        self._draw(self._rates, frame, [subject.write, subject.read], ("written", "read"))
-        self._draw(self._latency, frame, [subject.latency_us], ("latency p99",))
+        self._draw(self._rates, [subject.write, subject.read], ("written", "read"))
+        self._draw(self._latency, [subject.latency_us], ("latency p99",))
 
-    def _draw(
-        self, plot: Static, frame: Frame, series: list[Values], labels: Sequence[str]
-    ) -> None:
+    def _draw(self, plot: Static, series: list[Values], labels: Sequence[str]) -> None:
         width, height = plot.size
         is_latency = len(series) == 1
         pens = self._pens
@@ -122,7 +120,7 @@ class GraphScreen(Screen[None], inherit_bindings=False):
             pens.colors[2:3] if is_latency else pens.colors[:2],
             labels,
             "latency of block requests" if is_latency else "bytes per second",
-            time_labels(len(series[0]), frame.interval_s, width),
+            time_labels(len(series[0]), self._tape.pace_s, width),
             "us" if is_latency else "bytes/s",
             ascii=pens.ascii,
             has_color=pens.has_color,

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
 
 from iotop_ng.view.graph import draw, nice_top, time_labels
@@ -31,7 +32,7 @@ def test_a_plot_has_axes_legend_title_and_time() -> None:
     assert "log-flood" in lines[0]
     assert lines[2].startswith("  10M/s┤")
     assert lines[-3].startswith("      0┤")
-    assert any("⢕ write" in line for line in lines)
+    assert lines[0].rstrip().endswith("log-flood: write")
     assert lines[-1].split() == ["-1m", "-50s", "-40s", "-30s", "-20s", "-10s", "now"] or (
         lines[-1].split() == ["-1m", "-45s", "-30s", "-15s", "now"]
     )
@@ -86,7 +87,20 @@ def test_the_default_colour_is_the_terminals() -> None:
     assert "\x1b[38" not in text
 
 
-def test_a_legend_that_does_not_fit_goes_into_the_title() -> None:
+def test_the_legend_has_the_colours_of_the_series() -> None:
+    text = draw([[1.0], [2.0]], 60, 20, ["#e69f00", "bright_red"], ["write", "read"], "vda")
+
+    title = Text.from_ansi(text.split("\n")[0])
+    colours = {
+        title.plain[span.start : span.end]: span.style.color.name
+        for span in title.spans
+        if isinstance(span.style, Style) and span.style.color
+    }
+    assert colours["write"] == "#e69f00"
+    assert colours["read"] in {"bright_red", "color(9)"}
+
+
+def test_a_long_title_leaves_room_for_the_legend() -> None:
     lines = plain(draw([[1.0]] * 3, 40, 8, ["red"] * 3, ["write", "read", "wait"], "vda " * 30))
 
     assert lines[0].rstrip().endswith(": write, read, wait")

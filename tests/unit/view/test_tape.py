@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from iotop_ng.model.frame import EMPTY_FRAME
 from iotop_ng.view.tape import Tape
 from tests.fakes import frames
@@ -22,6 +24,15 @@ def test_it_shows_the_newest_until_paused() -> None:
     assert tape.behind_s == 1.0
     tape.resume()
     assert tape.frame is second
+
+
+def test_one_late_frame_does_not_change_the_pace() -> None:
+    tape = Tape()
+    assert tape.pace_s == EMPTY_FRAME.interval_s
+    for tick in range(1, 6):
+        tape.add(replace(frames.frame(tick), interval_s=2.7 if tick == 5 else 1.0))
+
+    assert tape.pace_s == 1.0
 
 
 def test_steps_end_at_both_ends() -> None:
