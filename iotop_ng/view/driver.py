@@ -8,6 +8,7 @@ mode for the terminal's own), and blocks for ever on a terminal that is gone.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,10 @@ class CarefulDriver(LinuxDriver):
             # Textual reads its environment at import, which was long ago.
             setattr(constants, "DISABLE_KITTY_KEY", True)  # noqa: B010 - it is typed Final
         super().__init__(app, debug=debug, mouse=mouse and not recorded, size=size)
+        # Textual draws on stderr; with 2>/dev/null the screen would be black.
+        out, err = sys.__stdout__, sys.__stderr__
+        if out is not None and out.isatty() and not (err is not None and err.isatty()):
+            self._file = out
 
     def write(self, data: str) -> None:
         """Write to the terminal; a terminal that is gone takes nothing and blocks nothing."""
@@ -63,9 +68,12 @@ class CarefulDriver(LinuxDriver):
         """Take the terminal, unless it is taken or the application ends."""
         if self.is_started or self.is_leaving:
             return
-        super().start_application_mode()  # type: ignore[no-untyped-call] # Textual's is bare
-        # Without a writer it came to nothing: resumed in the background, and stopped again.
-        self.is_started = self._has_writer()
+        try:
+            super().start_application_mode()  # type: ignore[no-untyped-call] # Textual's is bare
+        finally:
+            # Without a writer it came to nothing: resumed in the background, and stopped again.
+            # With one the modes are set, even when the thread for the keys could not be started.
+            self.is_started = self._has_writer()
 
     def stop_application_mode(self) -> None:
         """Give the terminal back, once."""
