@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from iotop_ng.config import Settings
 from iotop_ng.model import fields
 from iotop_ng.model.fields import Mode
+from iotop_ng.model.frame import Frame
 from iotop_ng.model.query import Filter, Query, parse_filter
 from iotop_ng.sample import Need
 from iotop_ng.view.widgets.cells import Look
@@ -24,6 +25,8 @@ SORT_WRITE, SORT_READ, SORT_LATENCY = (
     "latency_p99_us",
 )
 _MODES = tuple(Mode)
+ROWS_ASKED = 200
+"""Rows that tell whether delay accounting is on, which it is for all or for none."""
 
 
 @dataclass(slots=True)
@@ -124,6 +127,20 @@ class Controls:
             needs.add(Need.PROBES)
         return frozenset(needs)
 
+    def unmeasured(self, frame: Frame) -> frozenset[str]:
+        """Return the columns that nobody chose and for which no row of a frame can have a value.
+
+        A latency of None only means that there was no request, so values alone do not tell.
+        """
+        if self.columns_chosen:
+            return frozenset()
+        needs = self.needs()
+        ids = {name for name in self.columns if fields.BY_ID[name].need not in {None, *needs}}
+        some = frame.rows[:ROWS_ASKED]
+        if frame.tick > 0 and all(row.io_delay_pct is None for row in some):
+            ids.add("io_delay_pct")
+        return frozenset(ids)
+
     def flags(self, paused: str) -> tuple[str, ...]:
         """Return what the first line must say while it holds."""
         flags = [
@@ -156,6 +173,10 @@ class Controls:
             return
         self.is_reversed = column == self.sort and not self.is_reversed
         self.sort = column
+
+    def sort_most_first(self, column: str) -> None:
+        """Sort by a column of numbers, the largest first, however often it is asked for."""
+        self.sort, self.is_reversed = column, False
 
     def sort_step(self, visible: tuple[str, ...], step: int) -> None:
         """Sort by the next visible column."""

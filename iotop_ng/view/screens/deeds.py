@@ -158,13 +158,13 @@ class Deeds:
     # -- order ---------------------------------------------------------------------------------
 
     def _sort(self, column: str) -> None:
-        self._screen.controls.sort_by(column)
-        self._screen.paint()
+        self._screen.controls.sort_most_first(column)
+        self._screen.paint_from_top()
 
     def _sort_step(self, step: int) -> None:
         visible = tuple(spot.column.id for spot in self._screen.table.places)
         self._screen.controls.sort_step(visible, step)
-        self._screen.paint()
+        self._screen.paint_from_top()
 
     def sort_next(self) -> None:
         """Sort by the next column."""
@@ -176,7 +176,9 @@ class Deeds:
 
     def reverse(self) -> None:
         """Reverse the order."""
-        self._flip("is_reversed")
+        controls = self._screen.controls
+        controls.is_reversed = not controls.is_reversed
+        self._screen.paint_from_top()
 
     def sort_write(self) -> None:
         """Most written bytes first."""
@@ -267,7 +269,9 @@ class Deeds:
 
     def tree(self) -> None:
         """Processes below their parents."""
-        self._flip("tree")
+        controls = self._screen.controls
+        controls.tree = not controls.tree
+        self._screen.paint_from_top()
 
     def full_command(self) -> None:
         """Whole command line or name."""

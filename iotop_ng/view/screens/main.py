@@ -172,6 +172,17 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self.page.show(probe_view_lines(frame, self.ink, self.page.size.width))
         self._paint_top(frame)
 
+    def paint_from_top(self) -> None:
+        """Draw in a new order, whose first rows are what was asked for.
+
+        A cursor that is out of their sight goes to the first one, unless its row is pinned by its
+        details or followed.
+        """
+        is_pinned = self.controls.followed is not None or self.controls.detail > 0
+        if self.table.top > 0 and not is_pinned:
+            self.table.move_to(0)
+        self.paint()
+
     def _paint_top(self, frame: Frame) -> None:
         if not self.is_mounted or not self.is_current:
             return
@@ -204,6 +215,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
         controls, table = self.controls, self.table
         placed = self.placed(frame)
         table.set_look(controls.look())
+        if frame.source:
+            table.set_unmeasured(controls.unmeasured(frame))
         table.tagged = frozenset(controls.tagged)
         table.empty_text = self._why_empty(frame)
         anchor = controls.followed
@@ -299,7 +312,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def on_sort_wanted(self, message: SortWanted) -> None:
         """Sort by the clicked header."""
         self.controls.sort_by(message.column)
-        self.paint()
+        self.paint_from_top()
 
     def on_row_chosen(self, _: RowChosen) -> None:
         """Open what was clicked twice."""

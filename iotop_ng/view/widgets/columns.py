@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from iotop_ng.model.fields import Column
@@ -25,11 +26,14 @@ class Place(NamedTuple):
     width: int
 
 
-def place(columns: Sequence[Column], width: int, keep: str = "") -> tuple[Place, ...]:
+def place(
+    columns: Sequence[Column], width: int, keep: str = "", empty: AbstractSet[str] = frozenset()
+) -> tuple[Place, ...]:
     """Return the columns that fit into `width` cells, in their order.
 
     The ones with the highest priority number go first, the rightmost among equals. COMMAND stays
-    and takes what is left; `keep`, the column that is sorted by, goes only before COMMAND.
+    and takes what is left; `keep`, the column that is sorted by, goes only before COMMAND. Columns
+    in `empty`, which nobody has a value for, go before all others.
 
     Worked example: widths 7, 9, 9 and COMMAND in 40 cells: 2 + (7+1) + 2 * (9+1) leaves 10 for
     COMMAND, which is under COMMAND_MIN, so the third column goes and COMMAND has 20.
@@ -44,8 +48,7 @@ def place(columns: Sequence[Column], width: int, keep: str = "") -> tuple[Place,
         droppable = [c for c in kept if c.id not in {COMMAND, keep}]
         if not droppable:
             break
-        worst = max(c.priority for c in droppable)
-        kept.remove([c for c in droppable if c.priority == worst][-1])
+        kept.remove(max(reversed(droppable), key=lambda c: (c.id in empty, c.priority)))
     places = []
     x = GUTTER
     for column in kept:

@@ -11,6 +11,7 @@ from iotop_ng.model.fields import COLUMNS, Column, Mode, text
 from iotop_ng.model.frame import Frame, Row
 from iotop_ng.view.renderables.spark import by_tick
 from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
+from iotop_ng.view.widgets.marks import SUFFERING_US
 from iotop_ng.view.widgets.plots import (
     Series,
     bytes_series,
@@ -54,6 +55,7 @@ def detail_lines(row: Row, frame: Frame, manner: Manner) -> list[Line]:
     ink, width, height, _, si = manner
     lines: list[Line] = [_title(row, ink, width)]
     lines += plots(series(row, frame, si=si), ink, width, plot_height(height))
+    lines.append(_latencies(row))
     lines += _facts(row, ink, width)
     lines += _threads(row, frame, width, si=si)
     lines += _columns(row, frame.mono_ns, manner)
@@ -73,6 +75,22 @@ def _title(row: Row, ink: Ink, width: int) -> Line:
         (rule * (room - taken), "rule"),
         (hint, "muted"),
     ]
+
+
+def _latencies(row: Row) -> Line:
+    """Return how long the row waits; narrow tables have no room for most of it."""
+    runs: list[Run] = [(f" {'latency':<11} ", "muted")]
+    for name, value in (
+        ("p50", row.latency_p50_us),
+        ("p99", row.latency_p99_us),
+        ("max", row.latency_max_us),
+        ("queued p99", row.queued_p99_us),
+        ("fsync p99", row.fsync_p99_us),
+    ):
+        role = "suffering" if (value or 0.0) >= SUFFERING_US else "latency"
+        shown = f"{units.duration(value):<6}"
+        runs += [(f"{name} ", "muted"), (shown, "muted" if value is None else role)]
+    return runs
 
 
 def _facts(row: Row, ink: Ink, width: int) -> list[Line]:
@@ -99,8 +117,14 @@ def _threads(row: Row, frame: Frame, width: int, *, si: bool) -> list[Line]:
     if not threads or row.tid is not None:
         return []
     threads.sort(key=lambda t: (-(t.write_bytes_per_s or 0) - (t.read_bytes_per_s or 0), t.tid))
+    counted = f"{len(threads)} thread{'' if len(threads) == 1 else 's'}"
     lines: list[Line] = [
-        [(fit(f" {len(threads)} threads     write/s   read/s   iops    p99", width), "header")]
+        [
+            (
+                fit(f" {counted:<11} {'write/s':>9} {'read/s':>8} {'iops':>6} {'p99':>6}", width),
+                "header",
+            )
+        ]
     ]
     for thread in threads[:THREADS_SHOWN]:
         numbers = (

@@ -13,6 +13,7 @@ SPARK_WIDTH = 12
 SPARK_FLOOR = 1024 * 1024.0
 BUSY_PCT = 90.0
 SLOW_US = 100_000.0
+ROOMY = 100
 PAUSE_MS = 1.0
 """Kernel pauses per second from which the device line says that writers are held back."""
 
@@ -49,7 +50,8 @@ def device_lines(
     devices = active(frame.devices)
     shown = devices[:room]
     hidden = len(devices) - len(shown)
-    more = f" + {hidden} more " if hidden else ""
+    # Short where it is narrow: the word about the kernel's throttling needs the room.
+    more = (f" + {hidden} more " if width >= ROOMY else f" +{hidden} ") if hidden else ""
     lines = []
     for index, device in enumerate(shown):
         tail = more if index == len(shown) - 1 else ""
@@ -57,7 +59,8 @@ def device_lines(
             device,
             frame,
             glyphs,
-            width - len(tail),
+            # The same for all, so that the parts of each stand below each other.
+            width - len(more),
             is_first=index == 0,
             ascii_only=ascii_only,
             si=si,
@@ -86,7 +89,7 @@ def _line(
         (0, (("  R ", "muted"), (_rate(device.read_bytes_per_s, si=si), "read"))),
         (3, ((f"  {_iops(device)}", ""), (" iops", "muted"))),
         (
-            0,
+            1,
             (
                 ("  p99 ", "muted"),
                 (
@@ -96,7 +99,7 @@ def _line(
             ),
         ),
         (2, (("  queue ", "muted"), (_number(device.queue_depth), ""))),
-        (0, (("  util ", "muted"), (_percent(device.util_pct), "warning" if is_full else ""))),
+        (1, (("  util ", "muted"), (_percent(device.util_pct), "warning" if is_full else ""))),
     ]
     if device.errors:
         pieces.append((0, ((f"  {device.errors} errors", "error"),)))

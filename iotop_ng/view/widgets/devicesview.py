@@ -23,6 +23,8 @@ LAST_SLOT = 34
 """Slots drawn: 2**10 ns is 1 us, 2**34 ns is 17 s; what is outside is added to the edge."""
 HISTORY_WIDTH = 12
 NAME_WIDTH = 10
+_NOTHING = frozenset({"-", "0", "0.0", "0%"})
+"""What steps back, so that a busy device stands out."""
 
 
 class _Field(NamedTuple):
@@ -163,7 +165,7 @@ def _device(
             role = "warning"
         if field.title == "P99" and (device.latency_p99_us or 0) >= SLOW_US:
             role = "suffering"
-        runs.append((f" {shown:>{field.width}}", "muted" if shown == "-" else role))
+        runs.append((f" {shown:>{field.width}}", "muted" if shown in _NOTHING else role))
     if _has_history(fields, width):
         points = [(p.tick, p.write_bytes_per_s + p.read_bytes_per_s) for p in device.history]
         values = by_tick(points, frame.tick, HISTORY_WIDTH, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input
@@ -10,6 +11,11 @@ from iotop_ng.view.messages import FilterChanged, FilterKept
 from iotop_ng.view.widgets.canvas import Canvas
 from iotop_ng.view.widgets.ink import Ink
 
+LABEL_WIDTH = 9
+JUDGEMENT_WIDTH = 24
+TYPING_ROOM = 12
+"""Cells that stay free behind the text."""
+
 
 class FilterBar(Horizontal):
     """Label, input and judgement."""
@@ -17,10 +23,10 @@ class FilterBar(Horizontal):
     DEFAULT_CSS = """
     FilterBar { height: 1; width: 1fr; }
     FilterBar Input, FilterBar Input:focus {
-        border: none; height: 1; padding: 0; width: 2fr; background: $panel; color: $foreground;
+        border: none; height: 1; padding: 0; width: 1fr; background: $panel; color: $foreground;
     }
     FilterBar #label { width: 9; }
-    FilterBar #judgement { width: 1fr; min-width: 24; }
+    FilterBar #judgement { width: 24; }
     """
 
     def __init__(self, text: str, ink: Ink) -> None:
@@ -59,8 +65,13 @@ class FilterBar(Horizontal):
     def judge(self, problem: str, matching: int) -> None:
         """Show whether the text is a filter, and how many rows it leaves."""
         glyphs = self._judgement.ink.glyphs
+        # The text of the filter stands at the left already; the reason needs the room.
+        _, _, reason = problem.rpartition(f"filter {self.input.value!r}: ")
+        # Beside what was typed, and never so wide that there is no room to go on typing.
+        most = self.size.width - LABEL_WIDTH - cell_len(self.input.value) - TYPING_ROOM
+        self._judgement.styles.width = max(min(cell_len(reason) + 4, most), JUDGEMENT_WIDTH)
         if problem:
-            self._judgement.show([[(f" {glyphs.no} {problem}", "error")]])
+            self._judgement.show([[(f" {glyphs.no} {reason}", "error")]])
         else:
             self._judgement.show(
                 [

@@ -10,7 +10,7 @@ from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
 NS_PER_PERCENT = 1e7
 """1 % of one processor, per second."""
 BAR_WIDTH = 20
-MAP_LINE = 66
+MAP_LINE = 67
 """Cells of a map's line without its bar."""
 FULL = 0.8
 """Share of a map from which its fill is a warning."""

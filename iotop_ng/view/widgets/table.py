@@ -56,6 +56,7 @@ class ProcTable(Widget, can_focus=True, inherit_bindings=False):
         self.empty_text = ""
         self._frame: Frame = EMPTY_FRAME
         self._hog_from = 0.0
+        self._unmeasured: frozenset[str] = frozenset()
         self._header: Strip | None = None
         self._painter = RowPainter(self.ink, (), self.look, 0)
         self._strips: dict[StripKey, tuple[Row, Strip]] = {}
@@ -77,6 +78,12 @@ class ProcTable(Widget, can_focus=True, inherit_bindings=False):
         self.columns = tuple(BY_ID[name] for name in wanted)
         self._place()
 
+    def set_unmeasured(self, ids: frozenset[str]) -> None:
+        """Take the columns that have no value: where there is little room they go first."""
+        if ids != self._unmeasured:
+            self._unmeasured = ids
+            self._place()
+
     def set_look(self, look: Look) -> None:
         """Take sort arrow, mode and units."""
         if look != self.look:
@@ -94,7 +101,7 @@ class ProcTable(Widget, can_focus=True, inherit_bindings=False):
         self._set_top(self.top)
 
     def _place(self) -> None:
-        self.places = layout.place(self.columns, self.size.width, self.look.sort)
+        self.places = layout.place(self.columns, self.size.width, self.look.sort, self._unmeasured)
         self._painter = RowPainter(self.ink, self.places, self.look, self.size.width)
         self._strips, self._last_strips = {}, {}
         self._header = None

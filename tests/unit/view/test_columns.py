@@ -24,6 +24,16 @@ def test_80_columns_keep_who_how_much_and_how_slow() -> None:
     assert {"user", "write_bytes_per_s", "read_bytes_per_s", "latency_p99_us"} <= set(kept)
 
 
+def test_columns_without_any_value_make_room_for_others() -> None:
+    empty = frozenset({"io_delay_pct", "fsync_p99_us"})
+    usual = {spot.column.id for spot in place(ALL, 100)}
+    kept = {spot.column.id for spot in place(ALL, 100, empty=empty)}
+
+    assert not kept & empty
+    assert kept - usual
+    assert tuple(spot.column.id for spot in place(ALL, 200, empty=empty)) == DEFAULT
+
+
 @given(
     st.lists(st.sampled_from(COLUMNS), min_size=1, unique_by=lambda column: column.id),
     st.integers(1, 400),

@@ -103,6 +103,24 @@ class TestDevices:
         for word in (" R ", "iops", "p99", "queue", "util"):
             assert len({text.index(word) for text in texts}) == 1, (word, texts)
 
+    def test_a_word_about_hidden_devices_does_not_shift_its_line(self) -> None:
+        devices = [frames.device(f"sd{n}", 100.0**-n) for n in range(4)]
+        frame = replace(frames.frame(devices=devices), kernel_pause_ms_per_s=0.0)
+        first, second = (
+            joined(line) for line in device_lines(frame, 2, UNICODE, 80, ascii_only=False, si=False)
+        )
+
+        assert second.rstrip().endswith("+2")
+        for word in ("iops", "p99", "queue", "util"):
+            assert first.index(word) == second.index(word)
+
+    def test_a_narrow_line_still_says_that_the_kernel_throttles(self) -> None:
+        devices = [frames.device(f"sd{n}", 100.0**-n) for n in range(4)]
+        frame = replace(frames.frame(devices=devices), kernel_pause_ms_per_s=100.0)
+        lines = device_lines(frame, 2, UNICODE, 80, ascii_only=False, si=False)
+
+        assert "throttled by kernel" in joined(lines[0])
+
 
 class TestMarks:
     def test_a_hog_writes_much_and_much_of_all(self) -> None:
