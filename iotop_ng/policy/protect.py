@@ -87,7 +87,7 @@ class Guarded:
         if self._cgroups is None:
             self._cgroups = {}
             for row in self._rows:
-                if row.cgroup and not row.is_kthread and (why := self.why(row)):
+                if row.cgroup and (why := self.why(row)):
                     self._cgroups.setdefault(row.cgroup, f"{row.comm} is in it: {why}")
         return self._cgroups
 

@@ -1,0 +1,160 @@
+"""Rules and guards on small scenes, one claim each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from iotop_ng.model.frame import Row
+from iotop_ng.policy.actions import Action, Adjust, CgroupTarget, Notice, Release, Renew, Throttle
+from iotop_ng.policy.decide import State, decide, give_up, start
+from iotop_ng.policy.rules import parse_rules
+from tests.unit.policy.scenes import SECOND, frame, process
+
+MB = 1_000_000
+RULE = parse_rules(
+    """
+[[rule]]
+name = "flood"
+writes_over = "50MB/s"
+for = "2s"
+while_fsync_p99_over = "100ms"
+to = "5MB/s"
+lease = "10s"
+"""
+)
+GUARD = parse_rules(
+    '[[guard]]\nname = "db"\nvictim = { comm = "db" }\nkeep_fsync_p99 = "20ms"\n'
+)  # fmt: skip
+
+
+def run(
+    state: State, seconds: range, rows: Sequence[Row], **more: float
+) -> tuple[State, list[tuple[int, Action]]]:
+    found = []
+    for second in seconds:
+        state, actions = decide(state, frame(second, second * SECOND, rows, **more))  # type: ignore[arg-type]
+        found += [(second, action) for action in actions]
+    return state, found
+
+
+def hog(write: float = 90e6, **more: str) -> Row:
+    return process(100, "flood", write=write, uid=1000, **more)  # type: ignore[arg-type]
+
+
+def db(fsync_ms: float | None, **more: float) -> Row:
+    return process(200, "db", fsync_ms=fsync_ms, cgroup="/db", **more)  # type: ignore[arg-type]
+
+
+def test_a_rule_needs_its_time_and_its_slow_fsync() -> None:
+    state, actions = run(start(RULE), range(10, 20), [hog(), db(50)])
+    assert actions == []
+    state, actions = run(state, range(20, 22), [hog(), db(300)])
+
+    (at, action), *rest = actions
+    assert (at, rest) == (20, [])
+    assert isinstance(action, Throttle)
+    assert action.rate_bytes_per_s == 5 * MB
+    assert action.target.pid == 100  # type: ignore[union-attr]
+    assert action.reason.latency_ns == 300_000_000
+    assert "flood[100]" in action.reason.name
+    assert "db[200]" in action.reason.victim
+
+
+def test_writing_too_much_for_less_than_its_time_is_nothing() -> None:
+    state = start(RULE)
+    for second in range(10, 20):
+        rows = [hog(90e6 if second % 2 else 0), db(300)]
+        state, actions = decide(state, frame(second, second * SECOND, rows))
+        assert actions == ()
+
+
+def test_a_rule_lets_go_when_its_time_is_over() -> None:
+    state, _ = run(start(RULE), range(10, 13), [hog(), db(300)])
+    state, actions = run(state, range(13, 30), [hog(5e6), db(3)])
+
+    assert [type(action) for _, action in actions if not isinstance(action, Renew)] == [Release]
+    assert actions[-1][0] <= 22
+    assert state.held == ()
+
+
+def test_an_ended_target_is_released_at_once_and_not_its_successor() -> None:
+    state, _ = run(start(RULE), range(10, 13), [hog(), db(300)])
+    reused = process(100, "flood", write=1e6, start=9)
+    _, actions = run(state, range(13, 14), [reused, db(3)])
+
+    ((_, action),) = actions
+    assert isinstance(action, Release)
+    assert action.reason.text == "it has ended"
+
+
+def test_a_protected_hog_is_told_once_and_left_alone() -> None:
+    sshd = process(100, "sshd", write=90e6, cgroup=None)
+    _, actions = run(start(RULE), range(10, 20), [sshd, db(300)])
+
+    ((_, action),) = actions
+    assert isinstance(action, Notice)
+    assert "sshd" in action.reason.text
+
+
+def test_a_guard_cuts_then_waits_then_cuts_again() -> None:
+    _, actions = run(start(GUARD), range(10, 13), [hog(), db(30)])
+
+    # 30 ms is 3 times the set-point of 10: 0.7 of 90 MB/s, one tick of patience, 0.7 of that.
+    (first, opened), (second, cut) = actions
+    assert (first, second) == (10, 12)
+    assert isinstance(opened, Throttle)
+    assert isinstance(cut, Adjust)
+    assert (opened.rate_bytes_per_s, cut.rate_bytes_per_s) == (63 * MB, 44_100_000)
+
+
+def test_a_stuck_victim_is_not_an_idle_one() -> None:
+    stuck = process(200, "db", fsync_ms=None, age_ms=5000, cgroup="/db")
+    _, actions = run(start(GUARD), range(10, 11), [hog(), stuck])
+
+    assert [type(action) for _, action in actions] == [Throttle]
+
+
+def test_the_queue_counts_when_no_fsync_was_made() -> None:
+    _, actions = run(start(GUARD), range(10, 11), [hog(), db(None)], await_ms=80)
+
+    assert [type(action) for _, action in actions] == [Throttle]
+
+
+def test_a_guard_is_silent_when_nobody_suffers() -> None:
+    _, actions = run(start(GUARD), range(10, 40), [hog(), db(3)], await_ms=3)
+
+    assert actions == []
+
+
+def test_the_victim_itself_is_never_the_hog() -> None:
+    busy = process(200, "db", write=90e6, fsync_ms=300, cgroup="/db")
+    _, actions = run(start(GUARD), range(10, 15), [busy])
+
+    assert all(isinstance(action, Notice) for _, action in actions)
+
+
+def test_a_cgroup_scope_acts_on_the_container() -> None:
+    rules = parse_rules('[[guard]]\nname = "c"\ncap = "30MB/s"\nscope = "cgroup"\n')
+    _, actions = run(start(rules), range(10, 11), [hog(cgroup="/machine.slice/a.scope")])
+
+    ((_, action),) = actions
+    assert isinstance(action, Throttle)
+    assert action.target == CgroupTarget("/machine.slice/a.scope")
+
+
+def test_a_lease_is_renewed_before_it_ends() -> None:
+    rules = parse_rules('[[guard]]\nname = "c"\ncap = "30MB/s"\n')
+    _, actions = run(start(rules), range(10, 200), [hog(30e6)])
+    times = [at for at, action in actions if isinstance(action, Throttle | Renew)]
+
+    assert max(later - sooner for sooner, later in itertools.pairwise(times)) <= 31
+
+
+def test_a_target_that_cannot_be_limited_cools_down() -> None:
+    rules = parse_rules('[[guard]]\nname = "c"\ncap = "30MB/s"\n')
+    state, actions = run(start(rules), range(10, 11), [hog()])
+    state = give_up(state, actions[0][1].target, 10 * SECOND)
+    state, actions = run(state, range(10, 11), [hog()])
+
+    assert actions == []
