@@ -436,6 +436,14 @@ class TestViews:
             assert selected(pilot) != 4242
             assert f"── {selected(pilot)} " in text_of(pilot.app)
 
+    async def test_details_of_one_that_ended_say_what_it_did_in_all(self, show: Show) -> None:
+        async with show() as pilot:
+            await pilot.press("slash", *"pid:3300", "enter", "enter")
+            await give(pilot, frames.frame(frames.FIRST_TICK + 9))
+            (line,) = (line for line in lines_of(pilot.app) if "in all" in line)
+            assert "written 0" not in line
+            assert "written -" not in line
+
     async def test_details_list_the_busiest_threads(self, show: Show) -> None:
         threads = [frames.row(4242, f"worker-{i}", tid=5000 + i, write=1e6 * i) for i in range(12)]
         async with show(frames.frame(threads=threads), size=(120, 46)) as pilot:

@@ -52,6 +52,19 @@ def test_start_sort_filter_quit(sleeper: int) -> None:
         terminal.close()
 
 
+def test_the_screen_is_there_with_stderr_in_a_file() -> None:
+    shell = ["/bin/sh", "-c", 'exec "$@" 2>/dev/null', "sh"]
+    terminal = Terminal([*shell, *PROGRAM], **ENVIRONMENT)
+    try:
+        terminal.until(lambda: terminal.shows("▼WRITE/s"), "the table")
+        os.write(terminal.fd, b"q")
+
+        assert end(terminal) == 0
+        terminal.assert_left_as_it_was()
+    finally:
+        terminal.close()
+
+
 def test_function_keys_and_the_mouse_arrive() -> None:
     terminal = start()
     try:
@@ -104,6 +117,16 @@ def test_a_theme_that_does_not_exist_is_one_line_and_exit_code_2(tmp_path: Path)
         assert "did you mean 'dark'?" in output
         assert "\x1b[?1049h" not in output
         assert output.count("\n") == 1
+    finally:
+        terminal.close()
+
+
+def test_a_terminal_that_understands_nothing_gets_batch_output() -> None:
+    terminal = Terminal([*PROGRAM, "-n", "1", "-d", "0.1"], **{**ENVIRONMENT, "TERM": "dumb"})
+    try:
+        assert end(terminal) == 0
+        assert b"TERM=dumb cannot show a screen, so this is batch output" in terminal.output
+        assert b"\x1b" not in terminal.output
     finally:
         terminal.close()
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from iotop_ng import units
-from iotop_ng.model.fields import COLUMNS, Column, Mode, text
+from iotop_ng.model.fields import BY_ID, COLUMNS, Column, Mode, text
 from iotop_ng.model.frame import Frame, Row
 from iotop_ng.view.renderables.spark import by_tick
 from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
@@ -55,6 +55,7 @@ def detail_lines(row: Row, frame: Frame, manner: Manner) -> list[Line]:
     ink, width, height, _, si = manner
     lines: list[Line] = [_title(row, ink, width)]
     lines += plots(series(row, frame, si=si), ink, width, plot_height(height))
+    lines.append(_totals(row, si=si))
     lines.append(_latencies(row))
     lines += _facts(row, ink, width)
     lines += _threads(row, frame, width, si=si)
@@ -75,6 +76,20 @@ def _title(row: Row, ink: Ink, width: int) -> Line:
         (rule * (room - taken), "rule"),
         (hint, "muted"),
     ]
+
+
+def _totals(row: Row, *, si: bool) -> Line:
+    """Return what the row did in all; of one that ended this is all there is to say."""
+    runs: list[Run] = [(f" {'in all':<11} ", "muted")]
+    for name, column, role in (
+        ("written", "write_bytes_per_s", "write"),
+        ("read", "read_bytes_per_s", "read"),
+        ("to disk", "disk_write_bytes_per_s", "write"),
+        ("from disk", "disk_read_bytes_per_s", "read"),
+    ):
+        shown = text(BY_ID[column], row, Mode.TOTAL, si=si)
+        runs += [(f"{name} ", "muted"), (f"{shown:<7}", "muted" if shown in {"-", "0"} else role)]
+    return runs
 
 
 def _latencies(row: Row) -> Line:
