@@ -41,16 +41,14 @@ class Pattern(msgspec.Struct, frozen=True):
 
     def matches(self, row: Row) -> bool:
         """Say whether the row is meant."""
-        return (
-            _is_one_of(row.comm, self.comm)
-            and _is_one_of(row.command, self.command)
-            and _is_one_of(row.user, self.user)
-            and (
-                not self.cgroup
-                or _is_one_of(row.cgroup or "", self.cgroup)
-                or any(is_below(row.cgroup or "", path) for path in self.cgroup)
-            )
-        )
+        # Asked for every row in every tick: what is not given costs nothing.
+        if self.comm and not _is_one_of(row.comm, self.comm):
+            return False
+        if self.command and not _is_one_of(row.command, self.command):
+            return False
+        if self.user and not _is_one_of(row.user, self.user):
+            return False
+        return not self.cgroup or _is_placed(row.cgroup or "", self.cgroup)
 
 
 ANYONE = Pattern()
@@ -119,4 +117,8 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def _is_one_of(word: str, patterns: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatchcase(word, pattern) for pattern in patterns)
+    return any(fnmatchcase(word, pattern) for pattern in patterns)
+
+
+def _is_placed(cgroup: str, patterns: tuple[str, ...]) -> bool:
+    return any(is_below(cgroup, pattern) or fnmatchcase(cgroup, pattern) for pattern in patterns)
