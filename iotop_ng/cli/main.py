@@ -57,7 +57,8 @@ def start(line: Line) -> int:
     """Open the screen or print batch output, as the settings say."""
     euid = os.geteuid()
     flags = line.flags()
-    settings = load(flags, os.environ, euid=euid, has_terminal=os.isatty(1))
+    obstacle = _screen_obstacle()
+    settings = load(flags, os.environ, euid=euid, has_terminal=not obstacle)
     if settings.theme:
         check_theme(settings)
     if line.is_save:
@@ -68,11 +69,20 @@ def start(line: Line) -> int:
     if not settings.batch:
         return screen.run(settings)
     if settings.origins["batch"] == NO_TERMINAL:
-        complain(f"{NO_TERMINAL}, so this is batch output (-b)")
+        complain(f"{obstacle}, so this is batch output (-b)")
     # The sources and the model take 30 ms to import: a wrong option is told before that.
     from iotop_ng.cli import batch  # noqa: PLC0415
 
     return batch.run(settings)
+
+
+def _screen_obstacle() -> str:
+    """Say why stdout can show no screen, "" when it can."""
+    if not os.isatty(1):
+        return NO_TERMINAL
+    kind = os.environ.get("TERM", "")
+    # An Emacs shell, a CI log: nothing there understands a cursor that moves.
+    return f"TERM={kind} cannot show a screen" if kind in {"dumb", "unknown"} else ""
 
 
 def check_theme(settings: Settings) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from iotop_ng.config.settings import Settings
 
 COLOURLESS = "mono"
+_BARS = "▁█●▼─✓"
 
 
 def run(settings: Settings) -> int:
@@ -14,7 +16,17 @@ def run(settings: Settings) -> int:
     # Textual takes 150 ms and 20 MiB: nothing else pays for it.
     from iotop_ng.view import app  # noqa: PLC0415
 
-    return app.run(themed(settings))
+    encoding = sys.stdout.encoding or "ascii"
+    return app.run(drawable(themed(settings), encoding))
+
+
+def drawable(settings: Settings, encoding: str) -> Settings:
+    """Return the settings with --ascii where the terminal's encoding has no bars."""
+    try:
+        _BARS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return replace(settings, ascii=True)
+    return settings
 
 
 def themed(settings: Settings) -> Settings:

@@ -176,9 +176,11 @@ class IotopApp(FrameDiffMixin, App[None]):
         self.main.set_failure(clean(message.text))
 
     def on_session_ended(self, message: SessionEnded) -> None:
-        """Leave when the time is over, or when the source that was asked for does not work."""
+        """Leave when the time is over, when it never will be, or when the forced source fails."""
         self.failure = message.error
-        if message.error is None or self.settings.source is not None:
+        settings = self.settings
+        has_end = settings.iterations is not None or settings.duration_s is not None
+        if message.error is None or settings.source is not None or has_end:
             self.exit()
 
     def on_needs_changed(self, message: NeedsChanged) -> None:

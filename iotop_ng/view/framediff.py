@@ -136,7 +136,7 @@ class FrameDiffMixin(_AnyApp):
         self.forget_frame()
         self.refresh(layout=True)
 
-    def _on_resize(self, event: events.Resize) -> None:  # type: ignore[override] - async there
+    def _on_resize(self, event: events.Resize) -> None:  # type: ignore[override] # async there
         self.forget_frame()
         # Textual ignores a size that is the same as before, but the terminal may have been
         # smaller in between and have cut or moved its lines.

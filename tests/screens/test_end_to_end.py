@@ -10,10 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.screens.test_terminal import Terminal, end
+from tests.screens.test_terminal import TINY_APP, Terminal, end
 
 PROGRAM = [sys.executable, "-m", "iotop_ng", "--source", "procfs"]
 ENVIRONMENT = {"TEXTUAL_ANIMATIONS": "none", "XDG_CONFIG_HOME": "/nonexistent"}
+
+KEYLESS_APP = f"""
+from textual.drivers import linux_driver
+
+class Unstartable(linux_driver.Thread):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+linux_driver.Thread = Unstartable
+{TINY_APP}"""
 
 
 @pytest.fixture
@@ -117,6 +127,16 @@ def test_a_theme_that_does_not_exist_is_one_line_and_exit_code_2(tmp_path: Path)
         assert "did you mean 'dark'?" in output
         assert "\x1b[?1049h" not in output
         assert output.count("\n") == 1
+    finally:
+        terminal.close()
+
+
+def test_a_start_that_fails_halfway_leaves_the_terminal_as_it_was() -> None:
+    """RLIMIT_AS or RLIMIT_NPROC may leave no room for the thread that reads keys."""
+    terminal = Terminal([sys.executable, "-c", KEYLESS_APP])
+    try:
+        assert end(terminal) != 0
+        terminal.assert_left_as_it_was()
     finally:
         terminal.close()
 

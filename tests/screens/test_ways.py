@@ -124,6 +124,15 @@ class TestSource:
             await pilot.pause()
             assert not pilot.app._exit
 
+    @pytest.mark.parametrize("end", [{"iterations": 2}, {"duration_s": 5.0}])
+    async def test_it_ends_by_itself_though_no_source_is_left(
+        self, show: Show, end: dict[str, float]
+    ) -> None:
+        async with show(**end) as pilot:
+            pilot.app.post_message(SessionEnded(SourceError("nothing works")))
+            await pilot.pause()
+            assert pilot.app._exit
+
     async def test_a_forced_source_that_fails_ends_the_screen(self, show: Show) -> None:
         async with show(source="bcc") as pilot:
             problem = SourceError("no BPF here")

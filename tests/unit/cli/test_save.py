@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotop_ng.cli import save
-from iotop_ng.cli.screen import themed
+from iotop_ng.cli.screen import drawable, themed
 from iotop_ng.config import Settings, file, load
 from iotop_ng.config.checks import Given
 from iotop_ng.config.layers import Flags
@@ -119,3 +119,11 @@ def test_any_text_is_saved_as_it_is_or_refused(text: str) -> None:
 )
 def test_no_colour_is_a_theme_unless_one_was_named(settings: Settings, theme: str) -> None:
     assert themed(settings).theme == theme
+
+
+@pytest.mark.parametrize(
+    ("encoding", "is_ascii"),
+    [("utf-8", None), ("iso8859-1", True), ("ascii", True), ("no such encoding", True)],
+)
+def test_a_terminal_without_bars_gets_ascii(encoding: str, is_ascii: bool | None) -> None:
+    assert drawable(Settings(), encoding).ascii is is_ascii
