@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 
 from iotop_ng.config.settings import Settings
+from iotop_ng.errors import IotopError
 
 COLOURLESS = "mono"
 _BARS = "▁█●▼─✓"
@@ -16,8 +18,27 @@ def run(settings: Settings) -> int:
     # Textual takes 150 ms and 20 MiB: nothing else pays for it.
     from iotop_ng.view import app  # noqa: PLC0415
 
+    take_keyboard()
     encoding = sys.stdout.encoding or "ascii"
     return app.run(drawable(themed(settings), encoding))
+
+
+def take_keyboard() -> None:
+    """Let keys come from the terminal itself where stdin is a file, a pipe or closed.
+
+    Raises:
+        IotopError: this process has no terminal of its own.
+    """
+    if os.isatty(0):
+        return
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        raise IotopError("stdin is no terminal, and no other gives keys; -b needs none") from None
+    os.dup2(terminal, 0)
+    os.close(terminal)
+    if sys.__stdin__ is None:  # it was closed when the interpreter started
+        sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)  # type: ignore[misc] # Textual's
 
 
 def drawable(settings: Settings, encoding: str) -> Settings:

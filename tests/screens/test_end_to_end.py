@@ -75,6 +75,20 @@ def test_the_screen_is_there_with_stderr_in_a_file() -> None:
         terminal.close()
 
 
+@pytest.mark.parametrize("stdin", ["</dev/null", "<&-"])
+def test_keys_come_from_the_terminal_when_stdin_is_another(stdin: str) -> None:
+    shell = ["/bin/sh", "-c", f'exec "$@" {stdin}', "sh"]
+    terminal = Terminal([*shell, *PROGRAM], **ENVIRONMENT)
+    try:
+        terminal.until(lambda: terminal.shows("▼WRITE/s"), "the table")
+        os.write(terminal.fd, b"q")
+
+        assert end(terminal) == 0
+        terminal.assert_left_as_it_was()
+    finally:
+        terminal.close()
+
+
 def test_function_keys_and_the_mouse_arrive() -> None:
     terminal = start()
     try:
