@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from iotop_ng.cli.talk import complain
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.model.frame import Frame
 from iotop_ng.policy import tables
 from iotop_ng.policy.actions import NS_PER_S
@@ -103,7 +103,7 @@ def rules_of(policy: str, world: Scenario) -> Rules:
     if not policy.endswith(".toml"):
         known = list(contestants.TEXTS)
         raise UsageError(
-            f"no policy {tables.shown(policy)}{tables.nearest(policy, known)};"
+            f"no policy {tables.shown(policy)}{nearest(policy, known)};"
             f" there are {', '.join(known)}, and files of rules (.toml)"
         )
     try:

@@ -28,7 +28,7 @@
 
 from __future__ import annotations
 
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.policy import tables
 from iotop_ng.policy.actions import RULE_LEASE_NS
 from iotop_ng.policy.rule import (
@@ -42,7 +42,7 @@ from iotop_ng.policy.rule import (
     Rules,
     Scope,
 )
-from iotop_ng.policy.tables import Document, Table, nearest, shown
+from iotop_ng.policy.tables import Document, Table, shown
 
 ERRNO_NAMES = ("ENOSPC", "EDQUOT", "EIO", "EPERM", "EAGAIN")
 SHORTEST_LEASE_NS = 5_000_000_000

@@ -5,13 +5,12 @@ The parser of TOML gives no line numbers, so the text is looked through once mor
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.policy.actions import NS_PER_S
 from iotop_ng.units import clean, parse_size
 
@@ -166,12 +165,6 @@ class Document:
     def _table(self, name: str, number: int, values: Mapping[str, object]) -> Table:
         lines = self._keys.get((name, number), {})
         return Table(values, lines, self._line(name, number), self.problems)
-
-
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return " (did you mean 'x'?)" for a word that is close to an allowed one, else ""."""
-    near = difflib.get_close_matches(word[:64].lower(), list(allowed), 1, 0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def shown(raw: object) -> str:

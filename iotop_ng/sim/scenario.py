@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from iotop_ng.errors import UsageError
+from iotop_ng.errors import UsageError, nearest
 from iotop_ng.policy import tables
 from iotop_ng.policy.actions import NS_PER_S
 from iotop_ng.policy.tables import Document, Table
@@ -111,7 +111,7 @@ def load(name: str) -> Scenario:
     """
     path = DIRECTORY / f"{name}.toml" if name in names() else Path(name)
     if path.suffix != ".toml":
-        hint = tables.nearest(name, names())
+        hint = nearest(name, names())
         raise UsageError(f"no scenario {tables.shown(name)}{hint}; there are {', '.join(names())}")
     try:
         text = path.read_text("utf-8")

@@ -161,7 +161,7 @@ class TestSource:
     async def test_devices_beyond_the_room_are_counted(self, show: Show) -> None:
         devices = [frames.device(f"vd{letter}", 1 / (n + 1)) for n, letter in enumerate("abcdefgh")]
         async with show(frames.frame(devices=devices), size=(80, 24)) as pilot:
-            assert "+ 6 more" in line_with(pilot.app, " vdb ")
+            assert "+6" in line_with(pilot.app, " vdb ")
         async with show(frames.frame(devices=devices), size=(200, 60)) as pilot:
             assert "+ 2 more" in line_with(pilot.app, " vdf ")
 
