@@ -16,6 +16,7 @@ from iotop_ng.sample import HISTOGRAM_SLOTS, Histogram
 from tests.kernel.rows import log2_slot
 
 _ENDING_S = 30
+_AGAIN_S = 5
 _FIO_S = 60
 
 
@@ -73,12 +74,24 @@ def bpftrace(script: str) -> Iterator[Traced]:
             first = process.stdout.readline()
             assert "attached_probes" in first, process.communicate()[1]
             yield traced
-            process.send_signal(signal.SIGINT)
-            output, _ = process.communicate(timeout=_ENDING_S)
+            output = _interrupted(process)
         finally:
             # Nothing to do when it has ended; else leaving the context would wait for ever.
             process.kill()
     traced.take(output)
+
+
+def _interrupted(process: subprocess.Popen[str]) -> str:
+    """End bpftrace and return what it printed.
+
+    Release 0.17 looks whether it was interrupted and then waits for events: a signal in between
+    is not seen until the next one. Between two signals it has time to print.
+    """
+    for _ in range(_ENDING_S // _AGAIN_S):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=_AGAIN_S)[0]
+    raise AssertionError(f"bpftrace has not ended within {_ENDING_S} s")
 
 
 class Reported:
