@@ -93,6 +93,7 @@ class Programs:
         self.problems: dict[str, str] = {}
         self.maps: dict[str, Map] = {}
         self._stats: int | None = None
+        self._detaching: threading.Thread | None = None
         self._iter_link: int | None = None
         # Before 5.11 maps were charged to the locked-memory limit.
         with contextlib.suppress(OSError, ValueError):
@@ -193,15 +194,19 @@ class Programs:
         if not members or any(p.name in self.problems for p in members):
             return
         if wanted and not self.is_attached(group):
+            # The kernel refuses a program on an event that it has not left yet (EEXIST).
+            if self._detaching is not None:
+                self._detaching.join()
             self._attach_group(members)
         elif not wanted:
             links = [link for p in members for link in self._links.pop(p.name, [])]
             if links:
                 # The kernel waits for every CPU at each of them, 1.4 s for the system calls: not
                 # in the thread that reads. What this thread does not get done, our end does.
-                threading.Thread(
+                self._detaching = threading.Thread(
                     target=_close_all, args=(links,), name=DETACHING, daemon=True
-                ).start()
+                )
+                self._detaching.start()
 
     def walk_tasks(self) -> bytes:
         """Return one walk of the task iterator.

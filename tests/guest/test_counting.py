@@ -76,6 +76,7 @@ def test_syscall_probes_are_attached_only_while_they_are_asked_for(source: BccSo
 
     def attached(needs: frozenset[Need]) -> set[bool]:
         probes = source.read(needs).probes
+        assert not [probe.problem for probe in probes if probe.problem]
         return {probe.is_attached for probe in probes if probe.tier == "on demand"}
 
     assert [attached(needs) for needs in (NOTHING, SYSCALLS, NOTHING)] == [{False}, {True}, {False}]

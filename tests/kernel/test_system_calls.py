@@ -125,6 +125,18 @@ def test_programs_on_demand_cost_nothing_once_they_are_not_needed(
     assert after_ns < 1.2 * before_ns
 
 
+def test_programs_on_demand_come_back_at_once_when_they_are_asked_for_again(
+    source: BccSource,
+) -> None:
+    """The kernel takes a second to let go of them, and refuses them meanwhile."""
+    for _ in range(2):
+        asked = source.read(NEEDS)
+        source.read(frozenset())
+
+        assert [probe.problem for probe in asked.probes if probe.problem] == []
+        assert {"on_write_exit", "on_fsync_exit"} <= attached(asked)
+
+
 def test_a_sync_that_was_under_way_when_nobody_counted_is_forgotten(source: BccSource) -> None:
     """Its end was not seen: what that thread syncs next would seem to have begun then."""
     assert source._programs is not None
