@@ -77,10 +77,19 @@ def close_to(expected: float) -> object:
     return pytest.approx(expected, rel=0.01)
 
 
+def mean_close_to(expected_ms: float) -> object:
+    """Accept 5 % more or less of a mean time.
+
+    The kernel stops its clock after it has told the waiting tasks, the tracepoint comes before: 12
+    us of 980 on a busy machine.
+    """
+    return pytest.approx(expected_ms, rel=0.05)
+
+
 def test_a_loop_devices_requests_are_fios_and_those_of_diskstats(
     disk: Disk, source: BccSource, note: Note
 ) -> None:
-    """Operations, bytes and mean latency beside fio, diskstats and iostat, each within 1 %."""
+    """Operations and bytes beside fio, diskstats and iostat within 1 %, mean latency within 5 %."""
     seconds, ios = 6, 4093  # prime
     before, disk_before = take(source), diskstats(disk.name)
     with iostat(disk.name, seconds) as reported:
@@ -116,8 +125,8 @@ def test_a_loop_devices_requests_are_fios_and_those_of_diskstats(
     assert writes.bytes == close_to(counted.sectors_written * SECTOR)
     assert reads.ios == close_to(seen["r/s"] * seconds)
     assert writes.bytes == close_to(seen["wkB/s"] * seconds * 1024)
-    assert mean_ms(reads) == close_to(counted.read_ms / counted.reads)
-    assert mean_ms(writes) == close_to(counted.write_ms / counted.writes)
+    assert mean_ms(reads) == mean_close_to(counted.read_ms / counted.reads)
+    assert mean_ms(writes) == mean_close_to(counted.write_ms / counted.writes)
 
 
 _REQUESTS = """
@@ -161,7 +170,7 @@ def test_a_disk_with_a_scheduler_and_a_full_queue_is_counted_once(
     least, most = maps["@sectors"] * SECTOR, counted.sectors_written * SECTOR
     assert 0.99 * least <= writes.bytes <= 1.01 * most
     # Others use this disk too, and the requests that are seen by neither have times of their own.
-    assert mean_ms(writes) == pytest.approx(counted.write_ms / counted.writes, rel=0.05)
+    assert mean_ms(writes) == mean_close_to(counted.write_ms / counted.writes)
     assert sum(writes.latency) == sum(writes.queued) == writes.ios
 
 
