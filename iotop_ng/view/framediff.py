@@ -28,10 +28,11 @@ DEFAULT_ON: Final = True
 
 101,109 frames (three in four runs with wide characters, one in four with combining ones; overlays
 that move, dialogs, palette, themes, resizes; seeds from 77001 and 91003 on) went through Textual
-and through the differ into two pyte terminals. They were compared cell by cell after each frame, and none
-differed. The fuzzer has teeth: a `Shadow` that lacked two lines failed after 63,856 frames. It is
-``tests/screens/test_framediff_fuzz.py`` (pytest -m slow), and ``test_framediff_screen.py`` for the
-real screen; run both again after a change here, in `shadow` or in `sgr`.
+and through the differ into two pyte terminals. They were compared cell by cell after each frame,
+and none differed. The fuzzer has teeth: a `Shadow` that lacked two lines failed after 63,856
+frames. It is ``tests/screens/test_framediff_fuzz.py`` (pytest -m slow), and
+``test_framediff_screen.py`` for the real screen; run both again after a change here, in `shadow` or
+in `sgr`.
 """
 
 
