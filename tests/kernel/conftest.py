@@ -59,6 +59,14 @@ def _own_mounts() -> None:
     leave_mount_namespace()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _tracefs(_own_mounts: None) -> None:
+    """Mount tracefs, which a machine without systemd lacks, for this process only."""
+    place = Path("/sys/kernel/tracing")
+    if not (place / "events").is_dir():
+        subprocess.run(["mount", "-t", "tracefs", "tracefs", place], check=True)
+
+
 @pytest.fixture
 def memory_directory() -> Iterator[Path]:
     """Give a directory in memory, whose writes reach no disk, open to every user."""
