@@ -4,6 +4,7 @@ IotopError
 ├── UsageError          2  wrong option, column, theme, configuration
 ├── NotPermittedError   3  a capability is missing; the message names it
 ├── TargetError         4  the process or cgroup is gone or protected
+├── EnforcerError       1  a limit could not be set, kept or taken back
 └── SourceError         1  a data source cannot be opened or read; says what to do
 """
 
@@ -36,6 +37,10 @@ class TargetError(IotopError):
     """The target of an action is gone, reused or protected."""
 
     exit_code = 4
+
+
+class EnforcerError(IotopError):
+    """A mechanism could not do what was asked. The message names the step and the kernel's word."""
 
 
 class SourceError(IotopError):

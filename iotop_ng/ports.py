@@ -40,3 +40,33 @@ class Sink(Protocol):
     def publish(self, frame: Frame) -> None:
         """Take one frame; must not block on a terminal."""
         ...
+
+
+class Control(Protocol):
+    """What acts on the frames: the policies. Owned by the session's thread."""
+
+    @property
+    def interval_s(self) -> float | None:
+        """How often it has to see a frame, whatever the screen's interval; None: never between."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the source must count for it."""
+        ...
+
+    def tick(self, frame: Frame) -> None:
+        """Look at a frame of its own interval, and act. Never raises."""
+        ...
+
+    def blind(self, why: str) -> None:
+        """Be told that no frame could be made in this interval. Never raises."""
+        ...
+
+    def mark(self, frame: Frame) -> Frame:
+        """Return a frame for the readers with what is in force in it."""
+        ...
+
+    def close(self) -> None:
+        """Take back everything; twice is fine."""
+        ...

@@ -146,6 +146,59 @@ class DeviceRow(msgspec.Struct, frozen=True, gc=False):
     history: tuple[DevicePoint, ...] = ()
 
 
+class PolicyRow(msgspec.Struct, frozen=True, gc=False):
+    """One policy in force in one interval."""
+
+    id: int
+    key: int | None
+    """Process key of the target; None for a cgroup."""
+    cgroup: str | None
+    pid: int | None
+    name: str
+    kind: str
+    """throttle, drop or ionice."""
+    mechanism: str
+    rate_bytes_per_s: int | None
+    """What may pass; None: nothing (drop), or no rate (ionice)."""
+    by: str
+    """Who asked: "root on pts/3", "rule flood"."""
+    rule: str
+    since_ns: int
+    remaining_s: float
+    """Of the lease."""
+    processes: int | None = None
+    written_bytes_per_s: float | None = None
+    """Of everything that it covers, in this interval."""
+    before_bytes_per_s: int | None = None
+    """When it was applied."""
+    held_pct: float | None = None
+    """Time that the writing threads were made to wait, share of the interval, summed over threads:
+    above 100 when several waited."""
+    refused_calls_per_s: float | None = None
+    refused_bytes_per_s: float | None = None
+    refused_calls_total: int | None = None
+    refused_bytes_total: int | None = None
+    charged_bytes_total: int | None = None
+    effect: str = ""
+    """effective, partly, no effect; "" while it is too early to say."""
+    why: str = ""
+    """For partly and no effect; also what the mechanism reports as wrong."""
+    is_dry: bool = False
+    text: str = ""
+    """For the row's policy column: "throttle 5M"."""
+
+
+class PolicyEvent(msgspec.Struct, frozen=True, gc=False):
+    """One thing that was done, or would have been."""
+
+    seq: int
+    wall_ns: int
+    what: str
+    name: str
+    text: str
+    by: str
+
+
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One interval of the whole machine."""
 
@@ -185,6 +238,12 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     ended_hidden: int = 0
     """Ended processes that were folded away because too many ended within the history."""
     host: Host = Host()
+    policies: tuple[PolicyRow, ...] = ()
+    """In force now, of all who act on this machine, oldest first."""
+    policy_events: tuple[PolicyEvent, ...] = ()
+    """The last ones, oldest first."""
+    policy_problem: str = ""
+    """Why nothing can be done to processes here, or what went wrong last."""
 
 
 EMPTY_FRAME = Frame(

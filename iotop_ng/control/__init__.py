@@ -1,0 +1,1 @@
+"""Join frames, policies and the keeper: the part of the session that acts."""

@@ -1,0 +1,1 @@
+"""Carry actions out, and take back everything that was done."""
