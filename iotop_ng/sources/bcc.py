@@ -5,9 +5,6 @@ Reading is the only thing that happens in this process; BCC and LLVM stay in a c
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +13,9 @@ import msgspec
 
 from iotop_ng.clock import Clock, SystemClock
 from iotop_ng.errors import SourceError
-from iotop_ng.resources import directory
 from iotop_ng.sample import Device, Host, Need, OpTotals, Process, Sample
-from iotop_ng.sources import compiled, compiler, layout, plan, wire
-from iotop_ng.sources.bcc_module import locate_bcc
-from iotop_ng.sources.btf import VMLINUX
-from iotop_ng.sources.compiler import Request, amalgamate, compile_apart
+from iotop_ng.sources import wire
+from iotop_ng.sources.build import compiled_for
 from iotop_ng.sources.devices import Devices
 from iotop_ng.sources.host import HostCounters
 from iotop_ng.sources.identity import Identities, Users
@@ -74,7 +68,7 @@ class BccSource:
             NotPermittedError: when the kernel refuses them.
         """
         tracefs = find_tracefs()
-        code = self._compiled(tracefs)
+        code = compiled_for("count", self._say, use_btf=self._use_btf)
         self._say("loading probes")
         self._programs = Programs(code, {"inflight": request_slots()}, tracefs)
         self._roster = Roster(Identities(), Users().name)
@@ -86,32 +80,6 @@ class BccSource:
         if not self._programs.is_attached("tasks"):
             self._procfs = ProcfsSource()
             self._procfs.open()
-
-    def _compiled(self, tracefs: Path | None) -> compiled.Compiled:
-        """Return the programs from the cache, else compile and store them."""
-        has_btf = self._use_btf and VMLINUX.exists()
-        source = amalgamate(directory("bpf"))
-        parts = (
-            source.encode(),
-            _file_digest(VMLINUX) if has_btf else b"",
-            _tracepoint_text(tracefs),
-            locate_bcc().version.encode(),
-            _own_code(),
-        )
-        key = compiled.cache_key(parts)
-        found = compiled.load(compiled.cache_dir(), key)
-        if found is not None:
-            return found
-        self._say("compiling probes (the first start on this kernel)")
-        request = Request(
-            source=source,
-            release=os.uname().release,
-            tracefs=str(tracefs) if tracefs else None,
-            use_btf=has_btf,
-        )
-        made = compile_apart(request)
-        compiled.store(compiled.cache_dir(), key, made)
-        return made
 
     def read(self, needs: frozenset[Need]) -> Sample:
         """Return totals now; programs on demand follow `needs`."""
@@ -259,34 +227,6 @@ def _forget(programs: Programs, dead: tuple[int, ...], expired: tuple[int, ...])
     for pair, _ in programs.maps["behalf"].read():
         if gone.intersection(wire.BEHALF_KEY.unpack(pair)):
             programs.maps["behalf"].delete(pair)
-
-
-def _own_code() -> bytes:
-    """Return the code that decides what is compiled: a cache of another one's is not ours."""
-    modules = (plan, layout, compiler)
-    return b"".join(Path(module.__file__).read_bytes() for module in modules if module.__file__)
-
-
-def _file_digest(path: Path) -> bytes:
-    """Return a digest of a file, read in pieces: BTF is several megabytes."""
-    digest = hashlib.blake2b(digest_size=32)
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(1 << 18):
-            digest.update(piece)
-    return digest.digest()
-
-
-def _tracepoint_text(tracefs: Path | None) -> bytes:
-    """Return what of tracefs decides about the programs: one format, and which calls there are."""
-    if tracefs is None:
-        return b""
-    text = b""
-    for event in ("writeback/balance_dirty_pages", "syscalls/sys_exit_write"):
-        with contextlib.suppress(OSError):
-            lines = (tracefs / "events" / event / "format").read_bytes().splitlines()
-            # Without the id: it changes from boot to boot and is read when attaching.
-            text += b"\n".join(line for line in lines if not line.startswith(b"ID:"))
-    return text
 
 
 def _add(before: OpTotals | None, op: str, row: wire.DeviceRow) -> OpTotals:

@@ -21,8 +21,8 @@ MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT = 0, 1, 2, 3, 4
 PROG_LOAD, OBJ_INFO, RAW_OPEN = 5, 15, 17
 MAP_LOOKUP_BATCH, LINK_CREATE, ENABLE_STATS, ITER_CREATE = 24, 28, 32, 33
 
-PROG_TRACEPOINT, PROG_RAW_TRACEPOINT, PROG_TRACING = 5, 17, 26
-ATTACH_ITER = 28
+PROG_TRACEPOINT, PROG_RAW_TRACEPOINT, PROG_TRACING, PROG_LSM = 5, 17, 26, 29
+ATTACH_LSM, ATTACH_ITER = 27, 28
 
 _ATTR_SIZE = 144
 _PERF_ATTR_SIZE = 112
@@ -122,6 +122,11 @@ def raw_tracepoint_open(tracepoint: str, program: int) -> int:
     """Attach a program to a raw tracepoint until the returned descriptor is closed."""
     name = ctypes.create_string_buffer(tracepoint.encode())
     return bpf(RAW_OPEN, struct.pack("<QII", _address(name), program, 0))
+
+
+def lsm_attach(program: int) -> int:
+    """Attach an LSM program to the hook that it was loaded for until the descriptor is closed."""
+    return bpf(RAW_OPEN, struct.pack("<QII", 0, program, 0))
 
 
 def iter_link(program: int) -> int:

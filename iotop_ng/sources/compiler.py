@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from iotop_ng.sources.bcc_module import find_bcc
 from iotop_ng.sources.btf import Btf
 from iotop_ng.sources.compiled import Compiled, MapDef, decode, encode
 from iotop_ng.sources.layout import read_layout
-from iotop_ng.sources.plan import Plan, make_plan
+from iotop_ng.sources.plan import Layout, Plan, make_plan
+from iotop_ng.sources.plan_acting import make_hold_plan
 
 TIMEOUT_S = 120
 MAIN = "iotop.c"
@@ -73,6 +75,10 @@ _BY_INDEX = (
 )
 
 
+PLANS: Mapping[str, Callable[[Layout], Plan]] = {"count": make_plan, "hold": make_hold_plan}
+"""What can be compiled; the texts are bpf/iotop.c, bpf/hold.c and bpf/drop.c."""
+
+
 class Request(msgspec.Struct):
     """What the child is asked to compile."""
 
@@ -82,6 +88,8 @@ class Request(msgspec.Struct):
     """As `uname -r` says."""
     tracefs: str | None
     use_btf: bool
+    job: str = "count"
+    """Which plan: count, hold or drop."""
 
 
 def write_stubs(root: Path) -> None:
@@ -164,7 +172,7 @@ def plan_here(request: Request) -> Plan:
     """
     btf = Btf.running() if request.use_btf else None
     tracefs = Path(request.tracefs) if request.tracefs else None
-    plan = make_plan(read_layout(btf, request.release, tracefs))
+    plan = PLANS[request.job](read_layout(btf, request.release, tracefs))
     if not plan.programs:
         raise SourceError("; ".join(plan.gaps))
     return plan

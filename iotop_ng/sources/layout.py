@@ -16,6 +16,7 @@ from iotop_ng.sources.plan import (
     WRITE_CALLS,
     Layout,
 )
+from iotop_ng.sources.plan_acting import ACTING_FIELDS, ACTING_TRACEPOINTS
 
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _FIELD = re.compile(r"field:[^;]*?\b(\w+)(?:\[[^\]]*\])?;\s*offset:(\d+);")
@@ -74,8 +75,8 @@ def read_layout(btf: Btf | None, release: str, tracefs: Path | None) -> Layout:
     page_bits = (os.sysconf("SC_PAGESIZE")).bit_length() - 1
     if btf is None:
         return layout_of_version(version, pause, _syscalls(tracefs), page_bits)
-    offsets = {field: btf.offset(field) for field in FIELDS}
-    arguments = {name: btf.raw_arguments(name) for name in RAW_TRACEPOINTS}
+    offsets = {field: btf.offset(field) for field in (*FIELDS, *ACTING_FIELDS)}
+    arguments = {name: btf.raw_arguments(name) for name in (*RAW_TRACEPOINTS, *ACTING_TRACEPOINTS)}
     return Layout(
         version=version,
         fields={name: offset for name, offset in offsets.items() if offset is not None},
@@ -83,6 +84,7 @@ def read_layout(btf: Btf | None, release: str, tracefs: Path | None) -> Layout:
         pause_offset=pause,
         syscalls=_syscalls(tracefs),
         iter_btf_id=btf.function("bpf_iter_task"),
+        lsm_btf_id=btf.function("bpf_lsm_file_permission"),
         pg_head=btf.enum_value("PG_head"),
         pg_writeback=btf.enum_value("PG_writeback"),
         page_bits=page_bits,

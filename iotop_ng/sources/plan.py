@@ -26,6 +26,7 @@ class Kind(Enum):
     """How a program is attached."""
 
     ITER = "iter"
+    LSM = "LSM"
     RAW = "raw tracepoint"
     TRACEPOINT = "tracepoint"
 
@@ -44,6 +45,8 @@ class Layout(msgspec.Struct, frozen=True):
     """Names N for which syscalls:sys_enter_N exists with `ret` of sys_exit_N at byte 16."""
     iter_btf_id: int | None = None
     """BTF id of bpf_iter_task."""
+    lsm_btf_id: int | None = None
+    """BTF id of bpf_lsm_file_permission."""
     pg_head: int | None = None
     pg_writeback: int | None = None
     """Bits of page flags; they move between kernels."""
@@ -71,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True):
     """One sentence per missing part: what is lost and why."""
     iter_btf_id: int | None = None
     has_btf: bool = True
+    lsm_btf_id: int | None = None
 
     def has(self, group: str) -> bool:
         """Say whether any program of a group is in the plan."""
@@ -252,7 +256,7 @@ _PARTS: tuple[Callable[[_Builder], None], ...] = (
 )  # fmt: skip
 
 
-def _field_defines(layout: Layout) -> list[str]:
+def field_defines(layout: Layout) -> list[str]:
     """Return -DO_struct_member=offset for every field, with the alternatives folded."""
     fields = dict(layout.fields)
     if "task_struct.start_boottime" not in fields and "task_struct.real_start_time" in fields:
@@ -290,7 +294,7 @@ def make_plan(layout: Layout) -> Plan:
     if layout.version < (5, 5):
         b.defines.append("-DOLD_PROBE_READ")
     if layout.has_btf:
-        b.defines.extend(_field_defines(layout))
+        b.defines.extend(field_defines(layout))
     else:
         b.defines.append("-DFROM_HEADERS")
     return Plan(

@@ -22,7 +22,7 @@ from iotop_ng.sources.compiled import Compiled, MapDef
 from iotop_ng.sources.plan import Kind, Program, Tier
 from iotop_ng.units import clean
 
-_KINDS = {1: "hash", 2: "array", 6: "per-CPU array", 9: "LRU hash"}
+_KINDS = {1: "hash", 2: "array", 6: "per-CPU array", 9: "LRU hash", 27: "ring buffer"}
 _LD_IMM64, _PSEUDO_MAP_FD = 0x18, 1
 DETACHING = "detaching"
 """Name of the short-lived thread that lets programs on demand go."""
@@ -138,10 +138,13 @@ class Programs:
             Kind.RAW: bpf.PROG_RAW_TRACEPOINT,
             Kind.TRACEPOINT: bpf.PROG_TRACEPOINT,
             Kind.ITER: bpf.PROG_TRACING,
+            Kind.LSM: bpf.PROG_LSM,
         }[program.kind]
-        is_iter = program.kind is Kind.ITER
-        attach_type = bpf.ATTACH_ITER if is_iter else 0
-        btf_id = (self._compiled.plan.iter_btf_id or 0) if is_iter else 0
+        plan = self._compiled.plan
+        attach_type, btf_id = {
+            Kind.ITER: (bpf.ATTACH_ITER, plan.iter_btf_id or 0),
+            Kind.LSM: (bpf.ATTACH_LSM, plan.lsm_btf_id or 0),
+        }.get(program.kind, (0, 0))
         try:
             self._loaded[program.name] = bpf.prog_load(
                 kind, code, program.name, attach_type=attach_type, btf_id=btf_id
@@ -170,6 +173,8 @@ class Programs:
         if program.kind is Kind.ITER:
             self._iter_link = bpf.iter_link(fd)
             return [self._iter_link]
+        if program.kind is Kind.LSM:
+            return [bpf.lsm_attach(fd)]
         if program.kind is Kind.RAW:
             return [bpf.raw_tracepoint_open(program.hooks[0], fd)]
         return [bpf.tracepoint_open(self._event_id(hook), fd) for hook in program.hooks]

@@ -1,0 +1,70 @@
+"""Which of the acting programs (bpf/hold.c, bpf/drop.c) this kernel can run: pure, like `plan`."""
+
+from __future__ import annotations
+
+from iotop_ng.sources.plan import Kind, Layout, Plan, Program, Tier, field_defines
+
+_START = ("task_struct.start_boottime", "task_struct.real_start_time")
+_CHARGE = (
+    "task_struct.tgid", "task_struct.ioac.write_bytes", "task_struct.signal", "signal_struct.live",
+    "task_struct.group_leader", "task_struct.flags",
+)  # fmt: skip
+_HOLD = ("task_struct.blocked", "task_struct.ptrace")
+SYSCALL_NUMBERS = ("pt_regs.orig_ax", "pt_regs.syscallno")
+"""Where x86 and arm64 keep the number of the system call."""
+ACTING_FIELDS = (*_HOLD, *SYSCALL_NUMBERS)
+ACTING_TRACEPOINTS = ("sched_process_fork", "sys_exit")
+
+
+def make_hold_plan(layout: Layout) -> Plan:
+    """Decide what to load for throttling; a plan without programs says why in `gaps`."""
+    if gaps := _charge_gaps(layout, _HOLD):
+        return Plan((), (), gaps)
+    programs = [
+        Program("on_hold_dirty", "hold", Tier.DEFAULT, Kind.RAW, (_dirty_hook(layout),)),
+        Program("on_hold_bio", "hold", Tier.DEFAULT, Kind.RAW, ("block_bio_queue",)),
+        Program("on_hold_fork", "hold", Tier.DEFAULT, Kind.RAW, ("sched_process_fork",)),
+        Program("on_hold_exit", "hold", Tier.DEFAULT, Kind.RAW, ("sched_process_exit",)),
+    ]
+    defines = charge_defines(layout)
+    number = next((name for name in SYSCALL_NUMBERS if name in layout.fields), None)
+    if number is not None and "sys_exit" in layout.raw_tracepoints:
+        defines.append(f"-DSYSCALL_NUMBER={layout.fields[number]}")
+        programs.append(Program("on_hold_submit", "uring", Tier.ON_DEMAND, Kind.RAW, ("sys_exit",)))
+    return Plan(tuple(programs), tuple(defines), ())
+
+
+def charge_defines(layout: Layout) -> list[str]:
+    """Return the compiler's flags that bpf/charge.h needs."""
+    defines = [*field_defines(layout), f"-DPAGE_BITS={layout.page_bits}"]
+    if layout.pg_head is not None:
+        defines.append(f"-DPG_HEAD={layout.pg_head}")
+    if layout.raw_tracepoints.get("sched_process_exit") == 2:
+        defines.append("-DEXIT_SAYS_DEAD")
+    return defines
+
+
+def _dirty_hook(layout: Layout) -> str:
+    names = ("writeback_dirty_folio", "writeback_dirty_page")
+    return next(name for name in names if name in layout.raw_tracepoints)
+
+
+def _charge_gaps(layout: Layout, fields: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is missing for a rate of written bytes, one sentence each."""
+    if not layout.has_btf:
+        return ("this kernel has no BTF (CONFIG_DEBUG_INFO_BTF), which says where its fields are",)
+    absent = [name for name in (*_CHARGE, *fields) if name not in layout.fields]
+    if not any(name in layout.fields for name in _START):
+        absent.append(_START[0])
+    hooks = layout.raw_tracepoints
+    absent += [
+        hook
+        for hook in ("block_bio_queue", "sched_process_fork", "sched_process_exit")
+        if hook not in hooks
+    ]
+    if not {"writeback_dirty_folio", "writeback_dirty_page"} & set(hooks):
+        absent.append("writeback_dirty_folio")
+    gaps = [f"this kernel has no {', '.join(absent)}"] if absent else []
+    if layout.version < (5, 8):
+        gaps.append("it needs Linux 5.8 or newer (BPF ring buffer)")
+    return tuple(gaps)
