@@ -91,6 +91,83 @@ def parse_size(text: str) -> int:
     return int(value)
 
 
+MIN_RATE = 1024
+"""Bytes per second. Less would stop a program for minutes: it is a unit that was forgotten."""
+RATE_FORMS = "5M, 500K, 5MB/s or 20%"
+_PERCENT = re.compile(r"^\s*([0-9]{1,3}(?:\.[0-9]{1,3})?)\s*%\s*$")
+
+
+def parse_rate(text: str, present: float | None = None) -> int:
+    """Return bytes per second for "5M", "500K", "5MB/s", or "20%" of a present rate.
+
+    Args:
+        text: what a person wrote.
+        present: bytes per second that a percentage is of; None when it is not known.
+
+    Raises:
+        UsageError: naming the text and what is allowed.
+    """
+    shown = f"rate {clean(text, 40)!r}"
+    if "%" in text:
+        return _checked_rate(_share(text, present, shown), shown)
+    try:
+        rate = parse_size(text)
+    except UsageError as error:
+        is_huge = "EiB" in str(error)
+        raise UsageError(
+            f"{shown}: more than 1 EiB per second" if is_huge else f"{shown}: expected {RATE_FORMS}"
+        ) from None
+    return _checked_rate(rate, shown)
+
+
+def _checked_rate(rate: int, shown: str) -> int:
+    if rate < MIN_RATE:
+        raise UsageError(f"{shown}: expected 1K or more per second, such as {RATE_FORMS}")
+    return rate
+
+
+def _share(text: str, present: float | None, shown: str) -> int:
+    match = _PERCENT.match(text)
+    percent = float(match.group(1)) if match else 0.0
+    if not 0 < percent <= 100:
+        raise UsageError(f"{shown}: expected more than 0 and up to 100%")
+    if not present:
+        raise UsageError(f"{shown}: it writes nothing now to take a share of; expected such as 5M")
+    return int(present * percent / 100)
+
+
+_SPAN = re.compile(r"^\s*([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(s|m|min|h)\s*$")
+_SPAN_NS = {"s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
+MAX_SPAN_NS = 7 * 86400 * 10**9
+
+
+def parse_span(text: str) -> int:
+    """Return nanoseconds for "90s", "10m", "10min", "1.5h": more than 0, up to a week.
+
+    Raises:
+        UsageError: naming the text and what is allowed.
+    """
+    match = _SPAN.match(text)
+    span = round(float(match.group(1)) * _SPAN_NS[match.group(2)]) if match else 0
+    if not 0 < span <= MAX_SPAN_NS:
+        raise UsageError(
+            f"time {clean(text, 40)!r}: expected such as 90s, 10m or 1h, at most a week"
+        )
+    return span
+
+
+def span(seconds: float) -> str:
+    """Return a time that is left or was given: "45 s", "9:12 min", "10 min", "1:05 h", "2 d"."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    for size, unit, under in ((60, "min", 3600), (3600, "h", 86400)):
+        if whole < under:
+            more = whole % size * 60 // size
+            return f"{whole // size}:{more:02} {unit}" if more else f"{whole // size} {unit}"
+    return f"{whole // 86400} d"
+
+
 _BINARY = (1024, "BKMGTPE")
 _DECIMAL = (1000, "BKMGTPE")
 _THOUSANDS = ("", "k", "M", "G", "T", "P", "E")

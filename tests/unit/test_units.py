@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from iotop_ng.errors import UsageError
-from iotop_ng.units import COMMAND_LIMIT, clean, clean_command, count, duration, human, parse_size
+from iotop_ng.units import (
+    COMMAND_LIMIT,
+    clean,
+    clean_command,
+    count,
+    duration,
+    human,
+    parse_rate,
+    parse_size,
+    parse_span,
+    span,
+)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +153,81 @@ def test_counts_for_people(value: float | None, expected: str) -> None:
 )
 def test_latencies_for_people(us: float | None, expected: str) -> None:
     assert duration(us) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "present", "expected"),
+    [
+        ("5M", None, 5 << 20),
+        ("500K", 0.0, 500 << 10),
+        ("5MB/s", None, 5_000_000),
+        (" 1.5G/s ", None, 3 << 29),
+        ("20%", 200e6, 40_000_000),
+        ("12.5 %", 8e6, 1_000_000),
+        ("100%", 2048.0, 2048),
+    ],
+)
+def test_rates_are_bytes_per_second_or_a_share(
+    text: str, present: float | None, expected: int
+) -> None:
+    assert parse_rate(text, present) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "present", "allowed"),
+    [
+        ("0", None, "1K or more"),
+        ("5", None, "1K or more"),
+        ("-1", None, "5M, 500K, 5MB/s or 20%"),
+        ("5X", None, "5M, 500K, 5MB/s or 20%"),
+        ("1e99", None, "5M, 500K, 5MB/s or 20%"),
+        ("", None, "5M, 500K, 5MB/s or 20%"),
+        ("9999999999T", None, "more than 1 EiB"),
+        ("0%", 5e6, "more than 0 and up to 100%"),
+        ("101%", 5e6, "more than 0 and up to 100%"),
+        ("x%", 5e6, "more than 0 and up to 100%"),
+        ("20%", None, "writes nothing now"),
+        ("20%", 0.0, "writes nothing now"),
+        ("1%", 5000.0, "1K or more"),
+        ("\x1b[2J", None, "'·[2J'"),
+    ],
+)
+def test_what_is_no_rate_is_named_with_what_is_allowed(
+    text: str, present: float | None, allowed: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_rate(text, present)
+
+    assert allowed in str(caught.value)
+    assert str(caught.value).startswith("rate '")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("10 min", 600), ("1.5h", 5400)]
+)
+def test_spans_are_read(text: str, seconds: int) -> None:
+    assert parse_span(text) == seconds * 10**9
+
+
+@pytest.mark.parametrize("text", ["", "0s", "10", "-1m", "10ms", "1e9s", "8000h", "m", "5M"])
+def test_what_is_no_span_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match="time '.*': expected such as 90s, 10m or 1h"):
+        parse_span(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-3, "0 s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (552, "9:12 min"),
+        (600, "10 min"),
+        (3600, "1 h"),
+        (3900, "1:05 h"),
+        (172800, "2 d"),
+    ],
+)
+def test_spans_for_people(seconds: float, expected: str) -> None:
+    assert span(seconds) == expected
