@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar
@@ -16,15 +14,15 @@ from textual.command import CommandPalette
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 
-from iotop_ng.clock import SystemClock
 from iotop_ng.config import Settings
 from iotop_ng.errors import IotopError, SourceError, UsageError
 from iotop_ng.units import clean
 from iotop_ng.view import picture, terminal
 from iotop_ng.view.bindings import EVERYWHERE, bindings, check_keys, in_ascii, with_keys
 from iotop_ng.view.controls import Controls
-from iotop_ng.view.feed import Feed, Way, sentence
+from iotop_ng.view.feed import Feed, sentence
 from iotop_ng.view.framediff import DEFAULT_ON, FrameDiffMixin
+from iotop_ng.view.live import live_feed
 from iotop_ng.view.messages import (
     ColumnsChosen,
     FrameReady,
@@ -37,15 +35,14 @@ from iotop_ng.view.messages import (
     ThemeChosen,
 )
 from iotop_ng.view.screens.main import MainScreen
+from iotop_ng.view.surroundings import needs_ascii, share_the_interpreter, theme_name
 from iotop_ng.view.tape import Tape
-from iotop_ng.view.themes import Themes, default_name, load_themes
+from iotop_ng.view.themes import Themes, load_themes
 from iotop_ng.view.widgets.ink import Ink
 
 if TYPE_CHECKING:
     from textual.theme import Theme as TextualTheme
 
-LOADING_PROBES = "loading probes"
-READING_PROC = "reading /proc ..."
 MakeFeed = Callable[["IotopApp"], Feed]
 
 
@@ -312,7 +309,13 @@ def run(settings: Settings) -> int:
     themes = load_themes(settings.themes_dir)
     theme = theme_name(settings)
     themes[theme]  # an unknown name ends here
-    app = IotopApp(settings, themes, theme, clean(os.uname().nodename, 64), _live_feed)
+    app = IotopApp(
+        settings,
+        themes,
+        theme,
+        clean(os.uname().nodename, 64),
+        lambda made: live_feed(settings, made.post_message),
+    )
     share_the_interpreter()
     guard = terminal.install(app)
     try:
@@ -325,61 +328,3 @@ def run(settings: Settings) -> int:
     if app.failure is not None:
         raise SourceError(sentence(app.failure))
     return app.return_code or 0
-
-
-def share_the_interpreter() -> None:
-    """Let the widgets' thread in quickly while the session thread computes.
-
-    With 10,000 processes a reading computes for 60 ms. A thread waits `sys.getswitchinterval`
-    (5 ms) each time it wants the interpreter back, which a key press does many times; and a full
-    garbage collection walks all rows, which hold no cycles. Measured by bench_keyboard: the p99 of
-    the event loop's lateness fell from 60 to 9 ms.
-    """
-    sys.setswitchinterval(0.0005)
-    gc.set_threshold(100_000, 50, 1000)
-
-
-def theme_name(settings: Settings) -> str:
-    """Return the theme to start with: asked for, else what suits the terminal."""
-    name = settings.theme or default_name(os.environ)
-    return _SWAPPED.get(name, name) if settings.inverse else name
-
-
-def needs_ascii(environ: Mapping[str, str]) -> bool:
-    """Return whether this terminal draws only ASCII, as far as the environment tells.
-
-    The Linux console has no braille and few blocks. A locale without a character set (C, or none
-    after sudo) says nothing about the terminal; Textual writes UTF-8 in any case.
-    """
-    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
-    _, dot, charset = locale.partition(".")
-    is_utf8 = charset.partition("@")[0].lower().replace("-", "") == "utf8"
-    return environ.get("TERM") == "linux" or (bool(dot) and not is_utf8)
-
-
-_SWAPPED = {"dark": "light", "light": "dark"}
-
-
-def _live_feed(app: IotopApp) -> Feed:
-    """Return the session thread: the best source, and /proc after it fails in mid-run."""
-    # Deferred: reading the host's facts is not needed before the first paint.
-    from iotop_ng.sources.choose import BestSource  # noqa: PLC0415
-
-    settings = app.settings
-    if settings.source is None:
-        ways = [
-            Way(LOADING_PROBES, lambda say: BestSource(None, say)),
-            Way(READING_PROC, lambda say: BestSource("procfs", say)),
-        ]
-    else:
-        doing = READING_PROC if settings.source == "procfs" else LOADING_PROBES
-        ways = [Way(doing, lambda say: BestSource(settings.source, say))]
-    return Feed(
-        tuple(ways),
-        app.post_message,
-        SystemClock(),
-        interval_s=settings.interval_s,
-        history_ticks=settings.history_ticks,
-        count=settings.iterations,
-        duration_s=settings.duration_s,
-    )

@@ -9,8 +9,9 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from iotop_ng.errors import SourceError, UsageError
-from iotop_ng.view.app import IotopApp, needs_ascii
+from iotop_ng.view.app import IotopApp
 from iotop_ng.view.messages import SessionEnded, SourceFailed, SourceStatus
+from iotop_ng.view.surroundings import needs_ascii
 from iotop_ng.view.widgets.cells import RowPainter
 from tests.fakes import frames
 from tests.screens.conftest import Show, give, make_app

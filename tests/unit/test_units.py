@@ -211,7 +211,7 @@ def test_spans_are_read(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0s", "10", "-1m", "10ms", "1e9s", "8000h", "m", "5M"])
 def test_what_is_no_span_is_named(text: str) -> None:
-    with pytest.raises(UsageError, match="time '.*': expected such as 90s, 10m or 1h"):
+    with pytest.raises(UsageError, match=r"time .+ expected such as 90s, 10m or 1h"):
         parse_span(text)
 
 

@@ -1,0 +1,38 @@
+"""The session thread of the live screen: which sources it tries, and what acts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.message import Message
+
+from iotop_ng.clock import SystemClock
+from iotop_ng.config import Settings
+from iotop_ng.view.feed import Feed, Way
+
+LOADING_PROBES = "loading probes"
+READING_PROC = "reading /proc ..."
+
+
+def live_feed(settings: Settings, post: Callable[[Message], object]) -> Feed:
+    """Return the session thread: the best source, and /proc after it fails in mid-run."""
+    # Deferred: reading the host's facts is not needed before the first paint.
+    from iotop_ng.sources.choose import BestSource  # noqa: PLC0415
+
+    if settings.source is None:
+        ways = [
+            Way(LOADING_PROBES, lambda say: BestSource(None, say)),
+            Way(READING_PROC, lambda say: BestSource("procfs", say)),
+        ]
+    else:
+        doing = READING_PROC if settings.source == "procfs" else LOADING_PROBES
+        ways = [Way(doing, lambda say: BestSource(settings.source, say))]
+    return Feed(
+        tuple(ways),
+        post,
+        SystemClock(),
+        interval_s=settings.interval_s,
+        history_ticks=settings.history_ticks,
+        count=settings.iterations,
+        duration_s=settings.duration_s,
+    )
