@@ -17,6 +17,7 @@ from iotop_ng.sample import Device, Host, Need, OpTotals, Process, Sample
 from iotop_ng.sources import wire
 from iotop_ng.sources.build import compiled_for
 from iotop_ng.sources.devices import Devices
+from iotop_ng.sources.fsyncs import by_process, waiting
 from iotop_ng.sources.host import HostCounters
 from iotop_ng.sources.identity import Identities, Users
 from iotop_ng.sources.layout import find_tracefs
@@ -153,11 +154,13 @@ class BccSource:
             return programs.maps[name].read() if name in programs.maps else []
 
         measured = self._measured(programs)
+        calls = pairs("fsync_start") if measured.calls else []
+        fsyncs = waiting(calls, time.monotonic_ns(), now) if measured.calls else None
         if self._procfs is not None:
             base = self._procfs.read(needs).processes
             calls = pairs("calls") if measured.calls else []
             maps = (pairs("exits"), pairs("owners"), calls, pairs("behalf"))
-            processes = self._overlay.update(base, maps, measured, now)
+            processes = self._overlay.update(base, maps, measured, now, by_process(fsyncs))
             _forget(programs, self._overlay.dead, self._overlay.expired)
             return processes
         # Exits before the walk, for threads that ended while their process lives on, and after
@@ -169,6 +172,7 @@ class BccSource:
             owners=pairs("owners"),
             calls=pairs("calls") if measured.calls else [],
             behalf=pairs("behalf"),
+            fsyncs=fsyncs,
         )
         roster = self._roster
         processes = roster.update(reading, measured, now, threads=Need.THREADS in needs)

@@ -13,6 +13,7 @@ import msgspec
 
 from iotop_ng.sample import PID_BITS, Process, Totals
 from iotop_ng.sources import wire
+from iotop_ng.sources.fsyncs import Waiting, oldest_ns
 from iotop_ng.sources.roster import LINGER_NS
 from iotop_ng.sources.wire import Measured, Pairs
 from iotop_ng.units import clean, clean_command
@@ -62,6 +63,7 @@ class Overlay:
         maps: tuple[Pairs, Pairs, Pairs, Pairs],
         measured: Measured,
         now_ns: int,
+        fsyncs: Waiting | None = None,
     ) -> tuple[Process, ...]:
         """Return every process, alive or recently ended.
 
@@ -70,6 +72,7 @@ class Overlay:
             maps: contents of exits, owners, calls and behalf.
             measured: what counts now.
             now_ns: time of the reading.
+            fsyncs: calls that have not returned, by pid; None while they are not watched.
         """
         exits, owners, calls = (_Table(pairs) for pairs in maps[:3])
         self._note_ended(base, exits)
@@ -88,8 +91,13 @@ class Overlay:
             _with(process, owners.raw.get(key), calls.raw.get(key), measured)
             for key, process in self._ended.items()
         )
+        ages = {p.key: oldest_ns(fsyncs, (p.pid,), p.start_ns) for p, _ in alive} if fsyncs else {}
         return tuple(
-            msgspec.structs.replace(p, submits_for=pairs[p.key]) if p.key in pairs else p
+            msgspec.structs.replace(
+                p,
+                submits_for=pairs.get(p.key, p.submits_for),
+                fsync_age_ns=ages.get(p.key, None if fsyncs is None or p.is_exited else 0),
+            )
             for p in out
         )
 

@@ -13,6 +13,7 @@ import msgspec
 
 from iotop_ng.sample import Process, Thread, Totals
 from iotop_ng.sources import wire
+from iotop_ng.sources.fsyncs import Waiting, oldest_ns
 from iotop_ng.sources.wire import Measured, Pairs
 from iotop_ng.units import clean, clean_command
 
@@ -56,6 +57,7 @@ class Reading(NamedTuple):
     owners: Pairs
     calls: Pairs
     behalf: Pairs
+    fsyncs: Waiting | None = None
 
 
 class _Inputs(NamedTuple):
@@ -68,6 +70,7 @@ class _Inputs(NamedTuple):
     pairs: tuple[tuple[int, int], ...]
     measured: Measured
     threads: bool
+    fsync_age_ns: int | None
 
 
 class _Cached(Generic[_Row]):
@@ -150,6 +153,7 @@ class Roster:
                 pairs=pairs.get(key, ()),
                 measured=measured,
                 threads=threads,
+                fsync_age_ns=oldest_ns(reading.fsyncs, (r.tid for r in rows), rows[0].start_ns),
             )
             if state.process is None or state.inputs != inputs:
                 state.process = self._alive(key, inputs, state)
@@ -233,6 +237,7 @@ class Roster:
             totals=_not_less(self._totals(key, inputs), state.process),
             threads=tuple(_thread(row, measured) for row in rows) if inputs.threads else (),
             submits_for=inputs.pairs,
+            fsync_age_ns=inputs.fsync_age_ns,
         )
 
     def _cgroup(self, leader: wire.TaskRow, before: Process | None) -> str | None:
@@ -368,7 +373,7 @@ def _not_less(totals: Totals, before: Process | None) -> Totals:
 
 
 def _as_exited(process: Process) -> Process:
-    return msgspec.structs.replace(process, is_exited=True, threads=())
+    return msgspec.structs.replace(process, is_exited=True, threads=(), fsync_age_ns=None)
 
 
 def _thread(row: wire.TaskRow, measured: Measured) -> Thread:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from iotop_ng.sample import process_key
 from iotop_ng.sources import wire
+from iotop_ng.sources.fsyncs import Waiting
 from iotop_ng.sources.roster import Reading
 from iotop_ng.sources.wire import Measured
 
@@ -29,6 +30,7 @@ class FakeMaps:
     owners: dict[int, bytes] = field(default_factory=dict)
     calls: dict[int, bytes] = field(default_factory=dict)
     behalf: dict[tuple[int, int], int] = field(default_factory=dict)
+    fsyncs: Waiting | None = None
 
     def task(
         self,
@@ -111,6 +113,7 @@ class FakeMaps:
             owners=pairs(self.owners),
             calls=pairs(self.calls),
             behalf=[(wire.BEHALF_KEY.pack(*k), wire.KEY.pack(v)) for k, v in self.behalf.items()],
+            fsyncs=self.fsyncs,
         )
 
 
