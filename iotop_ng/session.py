@@ -1,23 +1,34 @@
 """The one loop: read, compute, publish. Live, batch and replay differ in what they plug in.
 
-The session's thread owns the source and the model. Other threads may set `needs` and `interval_s`,
-and call `wake` and `request_stop`.
+The session's thread owns the source, the model and the control. Other threads may set `needs` and
+`interval_s`, and call `ask`, `wake` and `request_stop`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+
+import msgspec
 
 from iotop_ng.clock import NS_PER_S, Clock
 from iotop_ng.model.frame import Frame
 from iotop_ng.model.tracker import Tracker
-from iotop_ng.ports import Source
-from iotop_ng.sample import Need
+from iotop_ng.ports import Control, Source
+from iotop_ng.sample import Need, Process, Sample
 
 
 class Session:
     """Reads a source again and again, and hands out frames.
+
+    Args:
+        source: what is read.
+        clock: owns the time.
+        interval_s: seconds between frames.
+        history_ticks: how many intervals a row remembers.
+        control: acts on what is seen, at a pace of its own. Who made it closes it: it may outlive
+            a source that failed.
 
     Attributes:
         needs: what readers want beyond the default set, from the next reading on.
@@ -25,13 +36,20 @@ class Session:
     """
 
     def __init__(
-        self, source: Source, clock: Clock, interval_s: float, history_ticks: int = 120
+        self,
+        source: Source,
+        clock: Clock,
+        interval_s: float,
+        history_ticks: int = 120,
+        control: Control | None = None,
     ) -> None:
         self.needs: frozenset[Need] = frozenset()
         self.interval_s = interval_s
         self._source = source
         self._clock = clock
         self._tracker = Tracker(history_ticks)
+        self._eye = None if control is None else _Eye(control)
+        self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._is_open = False
         self._is_stopping = False
         self._wake = threading.Event()
@@ -55,7 +73,23 @@ class Session:
 
     def step(self) -> Frame:
         """Read once and return the frame of the interval since the reading before."""
-        return self._tracker.advance(self._source.read(self.needs))
+        eye = self._eye
+        if eye is None:
+            return self._tracker.advance(self._source.read(self.needs))
+        now = self._clock.mono_ns()
+        sample = eye.read(self._source, self.needs)
+        frame = self._tracker.advance(eye.with_ended(sample))
+        if eye.is_due(now):
+            eye.look(sample, now)
+        return eye.control.mark(frame)
+
+    def ask(self, job: Callable[[], object]) -> None:
+        """Have the session's thread do something at once, also out of its sleep. From any thread.
+
+        The job must not raise. One that is asked for when `frames` has ended is not done.
+        """
+        self._jobs.put(job)
+        self._wake.set()
 
     def request_stop(self) -> None:
         """Make `frames` end after the frame at hand, also out of its sleep. From any thread."""
@@ -91,17 +125,94 @@ class Session:
             yield frame
 
     def _sleep(self, last_due: int, end: int | None) -> int:
-        """Sleep until the next tick is due; return when that was."""
+        """Sleep until the next tick is due; return when that was. Jobs and the control go on."""
+        eye = self._eye
         while True:
             self._wake.clear()
-            # Asked after the clearing: a stop requested before it would be slept over.
+            # Asked after the clearing: a stop or a job from before it would be slept over.
             if self._is_stopping:
                 return last_due
+            self._do_jobs()
             due = next_due(last_due, self._clock.mono_ns(), round(self.interval_s * NS_PER_S))
             due = due if end is None else min(due, end)
-            self._clock.sleep_until(due, self._wake)
-            if self._clock.mono_ns() >= due:
+            look = None if eye is None else eye.due_ns
+            self._clock.sleep_until(due if look is None else min(due, look), self._wake)
+            now = self._clock.mono_ns()
+            if now >= due:
+                self._do_jobs()
                 return due
+            if eye is not None and eye.is_due(now):
+                eye.look_between(self._source, self.needs, now)
+
+    def _do_jobs(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return
+            job()
+
+
+class _Eye:
+    """What a control sees: frames of its own, made of the same samples where both are due.
+
+    With a screen at 1 s and a control at 0.25 s there are readings at 0, 0.25, 0.5, 0.75 and 1.0;
+    the one at 1.0 goes to both.
+    """
+
+    def __init__(self, control: Control) -> None:
+        self.control = control
+        # Nothing here looks back.
+        self._tracker = Tracker(history_ticks=1)
+        self._last_ns: int | None = None
+        self._ended: dict[int, Process] = {}
+
+    @property
+    def due_ns(self) -> int | None:
+        """When to look next; None: not by itself."""
+        interval_s = self.control.interval_s
+        if interval_s is None:
+            return None
+        return 0 if self._last_ns is None else self._last_ns + round(interval_s * NS_PER_S)
+
+    def is_due(self, now: int) -> bool:
+        """Say whether it is time to look."""
+        due = self.due_ns
+        return due is not None and now >= due
+
+    def read(self, source: Source, needs: frozenset[Need]) -> Sample:
+        """Read what readers and the control need; a failure makes the control blind."""
+        try:
+            return source.read(needs | self.control.needs)
+        except Exception as error:
+            self.control.blind(str(error))
+            raise
+
+    def look(self, sample: Sample, now: int) -> None:
+        """Show the control the interval since its last look."""
+        step = max(round((self.control.interval_s or 0) * NS_PER_S), 1)
+        last = now if self._last_ns is None else self._last_ns
+        self._last_ns = last + (now - last) // step * step
+        frame = self._tracker.advance(sample)
+        if frame.tick:
+            self.control.tick(frame)
+
+    def look_between(self, source: Source, needs: frozenset[Need], now: int) -> None:
+        """Read for the control alone."""
+        sample = self.read(source, needs)
+        # Some sources list who has ended only once, and the readers have not seen this one.
+        self._ended.update((p.key, p) for p in sample.processes if p.is_exited)
+        self.look(sample, now)
+
+    def with_ended(self, sample: Sample) -> Sample:
+        """Return a sample with everybody who ended since the readers' last one."""
+        ended, self._ended = self._ended, {}
+        if ended:
+            for process in sample.processes:
+                ended.pop(process.key, None)
+        if not ended:
+            return sample
+        return msgspec.structs.replace(sample, processes=(*sample.processes, *ended.values()))
 
 
 def next_due(last_due: int, now: int, interval_ns: int) -> int:
