@@ -21,10 +21,10 @@ def make_hold_plan(layout: Layout) -> Plan:
     if gaps := _charge_gaps(layout, _HOLD):
         return Plan((), (), gaps)
     programs = [
-        Program("on_hold_dirty", "hold", Tier.DEFAULT, Kind.RAW, (_dirty_hook(layout),)),
-        Program("on_hold_bio", "hold", Tier.DEFAULT, Kind.RAW, ("block_bio_queue",)),
-        Program("on_hold_fork", "hold", Tier.DEFAULT, Kind.RAW, ("sched_process_fork",)),
-        Program("on_hold_exit", "hold", Tier.DEFAULT, Kind.RAW, ("sched_process_exit",)),
+        Program("on_hold_dirty", "hold", Tier.ON_DEMAND, Kind.RAW, (_dirty_hook(layout),)),
+        Program("on_hold_bio", "hold", Tier.ON_DEMAND, Kind.RAW, ("block_bio_queue",)),
+        Program("on_hold_fork", "hold", Tier.ON_DEMAND, Kind.RAW, ("sched_process_fork",)),
+        Program("on_hold_exit", "hold", Tier.ON_DEMAND, Kind.RAW, ("sched_process_exit",)),
     ]
     defines = charge_defines(layout)
     number = next((name for name in SYSCALL_NUMBERS if name in layout.fields), None)

@@ -1,0 +1,358 @@
+"""The process that holds threads: it has ptrace-seized them, and lets each wait out its debt.
+
+Forked by the keeper, one per policy. It does nothing else, so nothing else delays it. When it ends,
+in whatever way, the kernel lets all its threads run; when the keeper ends, it is killed.
+
+A thread that overdraws is sent a signal by bpf/hold.c. In the stop before the delivery it waits
+here until `tat`, when the debt of its policy is paid, and goes on without the signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import heapq
+import os
+import select
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from iotop_ng.enforcers import ptrace
+from iotop_ng.enforcers.ptrace import Report, Stop
+from iotop_ng.enforcers.tally import Held, Tally
+
+MESSAGE = struct.Struct("<4I")
+"""(kind, policy, pid, tid), as struct event in bpf/hold.c."""
+IDLE_S = 1.0
+LETTING_GO_S = 1.0
+WORKER_DEBT_NS = 100_000_000
+"""io_uring: debt that the submitter's own waiting did not pay, and for which it is interrupted."""
+NICE = -10
+_PF_IO_WORKER = 0x10
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Kind(IntEnum):
+    """What the holder is told: the first four come from the kernel."""
+
+    INTERRUPT = 1
+    WORKER = 2
+    UNTRACED = 3
+    STOPPED = 4
+    ADD = 16
+    """A process joins."""
+    RECHECK = 17
+    """The rate has changed."""
+
+
+class Message(NamedTuple):
+    """One thing to do."""
+
+    kind: int
+    slot: int
+    pid: int
+    tid: int
+
+
+class Holder:
+    """The threads of one policy.
+
+    Args:
+        due_ns: returns when the debt is paid, on the monotonic clock; not after now when there is
+            none.
+        number: the signal that bpf/hold.c sends.
+        with_children: forked processes are held too.
+        tally: where to count.
+    """
+
+    def __init__(
+        self, due_ns: Callable[[], int], number: int, tally: Tally, *, with_children: bool
+    ) -> None:
+        self._due_ns = due_ns
+        self._signal = number
+        self._options = ptrace.TRACE_THREADS | (ptrace.TRACE_FORKS if with_children else 0)
+        self._tally = tally
+        self._threads: set[int] = set()
+        self._refused: set[int] = set()
+        self._interrupted: set[int] = set()
+        self._held: dict[int, int] = {}
+        """Thread -> since when."""
+        self._queue: list[tuple[int, int]] = []
+        """(due, thread), a heap; entries of threads that are gone stay until they are due."""
+        self._sum = Held()
+
+    # -- tracing -------------------------------------------------------------------------------
+
+    def add(self, pid: int) -> None:
+        """Trace all threads of a process; those that are made meanwhile too."""
+        before = -1
+        while len(self._threads) != before:
+            before = len(self._threads)
+            for tid in threads_of(pid):
+                self._seize(tid)
+        self._publish()
+
+    def _seize(self, tid: int) -> None:
+        if tid in self._threads or is_worker(tid):
+            return
+        try:
+            ptrace.seize(tid, self._options)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            # Seized by us already: a thread that its maker's tracing brought with it.
+            if tracer_of(tid) == os.getpid():
+                self._threads.add(tid)
+            else:
+                self._refused.add(tid)
+            return
+        self._threads.add(tid)
+
+    def take_reports(self) -> None:
+        """Answer all stops that have happened."""
+        while (report := ptrace.next_report()) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._answer(report)
+        self._publish()
+
+    def _answer(self, report: Report) -> None:
+        tid, stop, number = report
+        match stop:
+            case Stop.GONE:
+                self._forget(tid)
+                return
+            case Stop.SIGNAL if number == self._signal and self._is_ours(tid):
+                self._hold(tid)
+            case Stop.SIGNAL:
+                ptrace.resume(tid, number)
+            case Stop.GROUP:
+                ptrace.listen(tid)
+            case Stop.TRAP if tid in self._interrupted:
+                self._interrupted.discard(tid)
+                self._hold(tid)
+            case Stop.TRAP | Stop.EVENT:
+                ptrace.resume(tid)
+        self._threads.add(tid)
+
+    def _is_ours(self, tid: int) -> bool:
+        """Tell our signal from the program's own (Go sends itself SIGURG all day)."""
+        return ptrace.signal_code(tid) == ptrace.SI_KERNEL
+
+    def _forget(self, tid: int) -> None:
+        self._threads.discard(tid)
+        self._interrupted.discard(tid)
+        if (since := self._held.pop(tid, None)) is not None:
+            self._count(since, time.monotonic_ns())
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _hold(self, tid: int) -> None:
+        now, due = time.monotonic_ns(), self._due_ns()
+        if due <= now:
+            ptrace.resume(tid)
+            return
+        self._held[tid] = now
+        heapq.heappush(self._queue, (due, tid))
+        held = self._sum
+        self._sum = held._replace(waiting=held.waiting + 1, starts_ns=held.starts_ns + now)
+
+    def _count(self, since: int, now: int) -> None:
+        held = self._sum
+        self._sum = held._replace(
+            ended_ns=held.ended_ns + now - since,
+            holds=held.holds + 1,
+            waiting=held.waiting - 1,
+            starts_ns=held.starts_ns - since,
+        )
+
+    def let_go_due(self) -> float:
+        """Resume whose time has come; return the seconds until the next one's."""
+        now = time.monotonic_ns()
+        while self._queue and self._queue[0][0] <= now:
+            _, tid = heapq.heappop(self._queue)
+            since = self._held.pop(tid, None)
+            if since is None:
+                continue
+            self._count(since, now)
+            with contextlib.suppress(ProcessLookupError):
+                ptrace.resume(tid)
+        self._publish()
+        return min((self._queue[0][0] - now) / 1e9, IDLE_S) if self._queue else IDLE_S
+
+    def _recheck(self) -> None:
+        """Take the time that holds since the rate was changed."""
+        due = self._due_ns()
+        self._queue = [(due, tid) for tid in self._held]
+
+    def _publish(self) -> None:
+        self._sum = self._sum._replace(refused=len(self._refused))
+        self._tally.write(self._sum)
+
+    # -- what it is told -----------------------------------------------------------------------
+
+    def do(self, message: Message) -> None:
+        """Carry out one message."""
+        match message.kind:
+            case Kind.ADD:
+                self.add(message.pid)
+            case Kind.INTERRUPT:
+                self._interrupt(message.tid)
+            case Kind.UNTRACED:
+                self._seize(message.tid)
+            case Kind.RECHECK:
+                self._recheck()
+            case Kind.WORKER if self._due_ns() - time.monotonic_ns() > WORKER_DEBT_NS:
+                for tid in threads_of(message.pid):
+                    self._interrupt(tid)
+
+    def _interrupt(self, tid: int) -> None:
+        if tid not in self._threads or tid in self._held or tid in self._interrupted:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            ptrace.interrupt(tid)
+            self._interrupted.add(tid)
+            self._sum = self._sum._replace(interrupts=self._sum.interrupts + 1)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def let_all_go(self) -> None:
+        """Detach from every thread; what cannot stop now, our end detaches."""
+        for tid in tuple(self._threads):
+            with contextlib.suppress(ProcessLookupError):
+                if tid in self._held:
+                    ptrace.detach(tid)
+                    self._forget(tid)
+                else:
+                    ptrace.interrupt(tid)
+        end = time.monotonic() + LETTING_GO_S
+        while self._threads and time.monotonic() < end:
+            report = ptrace.next_report()
+            if report is None:
+                time.sleep(0.001)
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                self._part(report)
+        self._publish()
+
+    def _part(self, report: Report) -> None:
+        """Detach from a thread that has stopped, with the signal that it was to get."""
+        tid, stop, number = report
+        if stop is not Stop.GONE:
+            is_ours = number == self._signal and self._is_ours(tid)
+            ptrace.detach(tid, number if stop is Stop.SIGNAL and not is_ours else 0)
+        self._forget(tid)
+
+
+def threads_of(pid: int, proc: Path = Path("/proc")) -> list[int]:
+    """Return the threads of a process, [] when it is gone."""
+    try:
+        return [int(entry.name) for entry in (proc / str(pid) / "task").iterdir()]
+    except OSError:
+        return []
+
+
+def is_worker(tid: int, proc: Path = Path("/proc")) -> bool:
+    """Say whether it is a thread of io_uring's own, which takes no signals."""
+    try:
+        raw = (proc / str(tid) / "stat").read_bytes()
+        return bool(int(raw.rpartition(b")")[2].split()[6]) & _PF_IO_WORKER)
+    except (OSError, IndexError, ValueError):
+        return False
+
+
+def tracer_of(tid: int, proc: Path = Path("/proc")) -> int:
+    """Return the pid of who traces it, 0 when nobody does."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (proc / str(tid) / "status").read_bytes().splitlines():
+            if line.startswith(b"TracerPid:"):
+                return int(line[10:])
+    return 0
+
+
+def serve(holder: Holder, orders: socket.socket, pids: tuple[int, ...]) -> None:
+    """Hold until the keeper hangs up, then let go. Sends one byte when all threads are traced."""
+    become_helper()
+    children = _child_signals()
+    poll = select.epoll()
+    poll.register(orders.fileno(), select.EPOLLIN)
+    poll.register(children, select.EPOLLIN)
+    for pid in pids:
+        holder.add(pid)
+    orders.send(b"r")
+    timeout = IDLE_S
+    while True:
+        ready = dict(poll.poll(timeout))
+        if children in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(children, 128 * 64)
+            holder.take_reports()
+        if orders.fileno() in ready:
+            message = orders.recv(MESSAGE.size)
+            if len(message) < MESSAGE.size:
+                holder.let_all_go()
+                return
+            holder.do(Message(*MESSAGE.unpack(message)))
+        timeout = holder.let_go_due()
+
+
+def start(holder: Holder, pids: tuple[int, ...]) -> tuple[int, socket.socket]:
+    """Fork the process; return its pid and the socket to it. It says when it is ready."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return pid, ours
+    try:
+        die_with(parent)
+        close_all_but(theirs.fileno())
+        serve(holder, theirs, pids)
+    finally:
+        os._exit(0)
+
+
+def die_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # It may have ended before that.
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def become_helper() -> None:
+    """Be quick: before others, without pauses for garbage, untouched by the terminal's keys."""
+    gc.freeze()
+    gc.disable()
+    with contextlib.suppress(OSError):
+        os.nice(NICE - os.nice(0))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def close_all_but(kept: int) -> None:
+    """Close what was inherited: the keeper's lock and its clients must not outlive it in us."""
+    for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if fd > 2 and fd != kept:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def _child_signals() -> int:
+    """Return a descriptor that can be read when a tracee has stopped (signalfd(2))."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    mask = (ctypes.c_uint64 * 16)(1 << (signal.SIGCHLD - 1))
+    fd = int(_libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return fd
