@@ -1,0 +1,95 @@
+"""Who descends from whom, from /proc."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from iotop_ng.enforcers.processes import NS_PER_TICK, PROC, read_stat
+from iotop_ng.sources.identity import Stat
+
+_MAX_CHAIN = 1024
+
+
+class Relative(NamedTuple):
+    """A process that was found."""
+
+    pid: int
+    start_ns: int
+    """In steps of a clock tick, as /proc has it."""
+    name: str
+    """"dd[4242]", cleaned."""
+
+
+def relative(proc: Path, pid: int) -> Relative | None:
+    """Return who a pid is now, None when it is gone."""
+    stat = read_stat(pid, proc)
+    if stat is None:
+        return None
+    return Relative(pid, stat.start_ticks * NS_PER_TICK, f"{stat.comm}[{pid}]")
+
+
+def strangers(proc: Path, pids: Iterable[int], ancestor: int) -> tuple[Relative, ...]:
+    """Return those of `pids` that neither are `ancestor` nor descend from it."""
+    found = []
+    for pid in sorted(pids):
+        who = relative(proc, pid)
+        if who is not None and not _descends(proc, pid, ancestor):
+            found.append(who)
+    return tuple(found)
+
+
+def _descends(proc: Path, pid: int, ancestor: int) -> bool:
+    for _ in range(_MAX_CHAIN):
+        if pid == ancestor:
+            return True
+        stat = read_stat(pid, proc)
+        if stat is None or stat.ppid <= 1:
+            return False
+        pid = stat.ppid
+    return False
+
+
+class Kin:
+    """Follows the descendants of one process: each call reads only the pids that are new.
+
+    A process whose parent ended between two calls is init's child by then and is not found.
+    """
+
+    def __init__(self, pid: int, proc: Path = PROC) -> None:
+        self._proc = proc
+        self._seen: set[int] = set()
+        self.family: dict[int, Relative] = {}
+        """The process itself and its descendants that are alive, by pid."""
+        root = relative(proc, pid)
+        if root is not None:
+            self.family[pid] = root
+
+    def look(self) -> tuple[Relative, ...]:
+        """Return the descendants that are new since the last call."""
+        present = {int(name) for name in os.listdir(self._proc) if name.isdecimal()}  # noqa: PTH208 (speed)
+        for pid in self.family.keys() - present:
+            del self.family[pid]
+        parents = {}
+        for pid in present - self._seen:
+            stat = read_stat(pid, self._proc)
+            if stat is not None:
+                parents[pid] = (stat.ppid, stat)
+        self._seen = present
+        return tuple(self._adopt(parents))
+
+    def _adopt(self, parents: dict[int, tuple[int, Stat]]) -> list[Relative]:
+        """Add those whose parent belongs to the family, until nobody is left to add."""
+        found: list[Relative] = []
+        is_growing = True
+        while is_growing:
+            is_growing = False
+            for pid, (ppid, stat) in parents.items():
+                if ppid in self.family and pid not in self.family:
+                    start_ns = stat.start_ticks * NS_PER_TICK
+                    self.family[pid] = Relative(pid, start_ns, f"{stat.comm}[{pid}]")
+                    found.append(self.family[pid])
+                    is_growing = True
+        return found
