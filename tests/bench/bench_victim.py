@@ -1,0 +1,315 @@
+"""What a victim gains when the hog is limited: fsync latencies and the scores of resctl-bench.
+
+python -m tests.bench.bench_victim [--quick] [--directory DIR] [--with hold,guard] [--way write]
+
+DIR should be on a slow disk: python -m tests.guest.machine '… --directory /data' has one. Each
+phase starts the hog anew, lets it flood, applies its means, and is measured from the request on.
+
+isol     per second min(1, operations / operations alone); mean, 5th and 1st percentile
+lat-imp  per second max(0, mean latency / mean latency alone - 1)
+work-csv used / (used + min(unused, lost)): used is what the disk wrote, unused what it could have
+         written besides, lost what the hog could not write of what it wants (beyond 1 s of debt)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from iotop_ng.enforcers.client import KeeperClient
+from iotop_ng.enforcers.orders import Kind, Mechanism
+from iotop_ng.errors import IotopError
+from tests.bench.acting import (
+    Limiter,
+    Place,
+    Undo,
+    by_keeper,
+    markdown,
+    opened,
+    own_cgroup,
+    place,
+    plain_io_max,
+    plain_ionice,
+    started_in,
+)
+from tests.bench.measure import IOTOP_NG, median
+from tests.kernel.counts import SECTOR, diskstats
+from tests.kernel.hogs import MB, Counts, Hog, Way
+from tests.kernel.victims import Sync, Victim
+
+FLOOD_S = 5.0
+REST_S = 2.0
+RULES = """\
+[[guard]]
+name = "victim"
+victim = {{ comm = "victim" }}
+keep_fsync_p99 = "{limit_ms}ms"
+"""
+
+
+class Phase(NamedTuple):
+    """What happened in one phase."""
+
+    name: str
+    seconds: int
+    began_ns: int
+    syncs: tuple[Sync, ...]
+    hog: Counts | None
+    device_bytes: int
+
+    def per_second(self) -> list[list[Sync]]:
+        """Return the victim's operations by the second in which they ended."""
+        found: list[list[Sync]] = [[] for _ in range(self.seconds)]
+        for sync in self.syncs:
+            second = (sync.ended_ns - self.began_ns) // 1_000_000_000
+            if 0 <= second < self.seconds:
+                found[second].append(sync)
+        return found
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the value below which `percent` % of the values are; nan for none."""
+    ordered = sorted(values)
+    if not ordered:
+        return float("nan")
+    return ordered[min(int(len(ordered) * percent / 100), len(ordered) - 1)]
+
+
+def isolation(phase: Phase, alone: Phase) -> list[float]:
+    """Return isol of each second."""
+    base = len(alone.syncs) / alone.seconds
+    return [min(1.0, len(second) / base) for second in phase.per_second()]
+
+
+def latency_impact(phase: Phase, alone: Phase) -> float:
+    """Return the mean of lat-imp; a second in which nothing ended has the age of what is stuck."""
+    base = _mean([sync.latency_ms for sync in alone.syncs])
+    impacts, last = [], 0.0
+    for number, second in enumerate(phase.per_second()):
+        end_ns = phase.began_ns + (number + 1) * 1_000_000_000
+        stuck = [s for s in phase.syncs if s.began_ns < end_ns < s.ended_ns]
+        ages = [(end_ns - sync.began_ns) / 1e6 for sync in stuck]
+        last = _mean([sync.latency_ms for sync in second] or ages or [last])
+        impacts.append(max(0.0, last / base - 1))
+    return _mean(impacts)
+
+
+def work_conservation(phase: Phase, capacity: float) -> float:
+    """Return work-csv."""
+    used = phase.device_bytes
+    unused = max(0.0, capacity * phase.seconds - used)
+    lost = phase.hog.lost_bytes if phase.hog else 0
+    return used / (used + min(unused, lost)) if used else 1.0
+
+
+def protected_s(phase: Phase, limit_ms: float) -> float:
+    """Return when the last operation ended that took too long, s after the request."""
+    late = [sync.ended_ns for sync in phase.syncs if sync.latency_ms > limit_ms]
+    return (max(late) - phase.began_ns) / 1e9 if late else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+class Bench:
+    """The victim, the disk, and what is the same in all phases."""
+
+    def __init__(
+        self, here: Place, victim: Victim, cgroup: Path | None, options: argparse.Namespace
+    ) -> None:
+        self._here, self._victim, self._cgroup, self._options = here, victim, cgroup, options
+        self.wants = 0
+
+    def watch(self, name: str, seconds: int, hog: Hog | None, begin: Callable[[], Undo]) -> Phase:
+        """Begin something and watch victim, hog and disk from then on."""
+        ops, counts = self._victim.ops(), hog.counts() if hog else None
+        sectors, began = diskstats(self._here.disk).sectors_written, time.monotonic_ns()
+        undo = begin()
+        time.sleep(max(began / 1e9 + seconds - time.monotonic(), 0))
+        phase = Phase(
+            name,
+            seconds,
+            began,
+            tuple(self._victim.syncs(ops)),
+            hog.counts().since(counts) if hog and counts else None,
+            (diskstats(self._here.disk).sectors_written - sectors) * SECTOR,
+        )
+        undo()
+        return phase
+
+    def flooded(self, name: str, limiter: Limiter | None) -> Phase | None:
+        """Flood, limit, watch, take back, rest; None when the limit cannot be set."""
+        options = self._options
+        with Hog(
+            self._here.programs / "hog",
+            self._here.directory,
+            self._here.memory,
+            Way(options.way, options.size, sync=options.sync),
+            rate=self.wants,
+            span=options.span * MB,
+            started_by=started_in(self._cgroup),
+        ) as hog:
+            time.sleep(FLOOD_S)
+            try:
+                phase = self.watch(
+                    name,
+                    options.seconds,
+                    hog,
+                    lambda: limiter(hog, int(options.cap * MB)) if limiter else _nothing,
+                )
+            except IotopError as problem:
+                print(f"{name}: {problem}", flush=True)
+                phase = None
+        os.sync()
+        time.sleep(REST_S)
+        return phase
+
+
+def _nothing() -> None:
+    """Nothing is to be taken back."""
+
+
+def guarding(limit_ms: float) -> Limiter:
+    """Let `iotop-ng guard --enforce` find the hog by itself; its rule knows only the victim."""
+
+    def apply(_: Hog, __: int) -> Undo:
+        rules = tempfile.NamedTemporaryFile("w", suffix=".toml")  # noqa: SIM115 - until the undo
+        rules.write(RULES.format(limit_ms=round(limit_ms)))
+        rules.flush()
+        guard = subprocess.Popen(
+            [*IOTOP_NG, "guard", rules.name, "--enforce"], stdout=subprocess.DEVNULL
+        )
+
+        def undo() -> None:
+            if guard.poll() is not None:
+                print(f"guard: ended by itself with {guard.returncode}")
+            guard.terminate()
+            guard.wait(20)
+            rules.close()
+
+        return undo
+
+    return apply
+
+
+def limiters(
+    client: KeeperClient, here: Place, cgroup: Path | None, limit_ms: float
+) -> dict[str, Limiter | None]:
+    """Return every means that can be tried here."""
+    found: dict[str, Limiter | None] = {
+        "flood": None,
+        "hold": by_keeper(client, Mechanism.HOLD),
+        "drop": by_keeper(client, Mechanism.DROP, Kind.DROP),
+        "guard": guarding(limit_ms),
+        "pause": by_keeper(client, Mechanism.PAUSE),
+        "ionice": plain_ionice,
+    }
+    if cgroup is not None:
+        found["io_max"] = by_keeper(client, Mechanism.IO_MAX)
+        found["io.max by hand"] = plain_io_max(cgroup, here.disk)
+    return found
+
+
+HEADER = (
+    "phase", "fsync p50 ms", "p99", "max", "p99 of 2nd half", "over limit until s", "hog MB/s",
+    "device MB/s", "isol mean", "05", "01", "lat-imp", "work-csv",
+)  # fmt: skip
+
+
+def line(phase: Phase, alone: Phase, capacity: float, limit_ms: float) -> list[str]:
+    """Return a line of the table."""
+    took = [sync.latency_ms for sync in phase.syncs]
+    half_ns = phase.began_ns + phase.seconds * 500_000_000
+    later = [sync.latency_ms for sync in phase.syncs if sync.ended_ns > half_ns]
+    isol = [100 * one for one in isolation(phase, alone)]
+    return [
+        phase.name,
+        *(f"{percentile(took, percent):.1f}" for percent in (50, 99, 100)),
+        f"{percentile(later, 99):.1f}",
+        f"{protected_s(phase, limit_ms):.1f}",
+        f"{phase.hog.bytes / phase.seconds / MB:.2f}" if phase.hog else "-",
+        f"{phase.device_bytes / phase.seconds / MB:.2f}",
+        *(f"{one:.1f} %" for one in (_mean(isol), percentile(isol, 5), percentile(isol, 1))),
+        f"{100 * latency_impact(phase, alone):.0f} %",
+        f"{100 * work_conservation(phase, capacity):.1f} %",
+    ]
+
+
+def calibrated(bench: Bench, here: Place, options: argparse.Namespace) -> float:
+    """Return what the disk can write, bytes per second: the median second of a free hog."""
+    found = []
+    way = Way(options.way, options.size, sync=options.sync)
+    with Hog(here.programs / "hog", here.directory, here.memory, way, span=options.span * MB):
+        for _ in range(options.calibrate):
+            sectors = diskstats(here.disk).sectors_written
+            time.sleep(1)
+            found.append((diskstats(here.disk).sectors_written - sectors) * SECTOR)
+    os.sync()
+    time.sleep(REST_S)
+    bench.wants = int(options.wants * median(found))
+    return median(found)
+
+
+def phases(options: argparse.Namespace, here: Place) -> None:
+    """Run all phases and print the table."""
+    rows = []
+    with (
+        closing(opened()) as client,
+        own_cgroup() as cgroup,
+        Victim(here.programs / "victim", here.directory, here.memory) as victim,
+    ):
+        bench = Bench(here, victim, cgroup, options)
+        time.sleep(REST_S)
+        alone = bench.watch("alone", options.seconds, None, lambda: _nothing)
+        limit_ms = options.limit or 2 * percentile([s.latency_ms for s in alone.syncs], 99)
+        capacity = calibrated(bench, here, options)
+        print(f"the disk writes {capacity / MB:.1f} MB/s; the hog wants {options.wants:g} x that")
+        print(f"way {options.way}, cap {options.cap:g} MB/s, limit {limit_ms:.0f} ms\n")
+        means = limiters(client, here, cgroup, limit_ms)
+        found: list[Phase | None] = [alone]
+        for name in options.means or [*means]:
+            if name not in means:
+                print(f"{name}: not here, left out")
+                continue
+            found.append(bench.flooded(name, means[name]))
+            if found[-1] is not None:
+                print(" | ".join(line(found[-1], alone, capacity, limit_ms)), flush=True)
+        found.append(bench.watch("after", options.seconds, None, lambda: _nothing))
+        rows = [line(one, alone, capacity, limit_ms) for one in found if one is not None]
+    print(f"\n{markdown(HEADER, rows)}")
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--directory", type=Path, help="on the disk to write to")
+    parser.add_argument("--with", dest="means", default="", help="phases, by commas")
+    parser.add_argument("--way", default="write", help="see workloads/hog.c")
+    parser.add_argument("--size", type=int, default=65536)
+    parser.add_argument("--sync", type=int, default=0)
+    parser.add_argument("--span", type=int, default=512, help="MB that the hog writes in turn")
+    parser.add_argument("--cap", type=float, default=5, help="MB/s")
+    parser.add_argument("--wants", type=float, default=2, help="the hog's rate, x the disk's")
+    parser.add_argument("--limit", type=float, help="ms; without: twice the p99 alone")
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--calibrate", type=int, default=10, metavar="SECONDS")
+    parser.add_argument("--quick", action="store_true", help="6 s each: a rough look")
+    options = parser.parse_args()
+    if options.quick:
+        options.seconds, options.calibrate = 6, 4
+    options.means = [word for word in options.means.split(",") if word]
+    with place(options.directory) as here:
+        phases(options, here)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
