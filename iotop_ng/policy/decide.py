@@ -14,6 +14,7 @@ import msgspec
 from iotop_ng.model.frame import Frame
 from iotop_ng.policy import guarding, triggers
 from iotop_ng.policy.actions import (
+    NS_PER_S,
     Action,
     Adjust,
     Drop,
@@ -33,6 +34,7 @@ from iotop_ng.policy.triggers import TriggerState
 CHANGE_PCT = 2
 """A rate that differs by no more is not written again."""
 MAX_TOLD = 256
+MINUTE_NS = 60 * NS_PER_S
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -59,6 +61,8 @@ class State(msgspec.Struct, frozen=True):
     """(target, when), as long as it cools down."""
     told: tuple[tuple[str, Target], ...] = ()
     """Notices that were given: each is said once while it holds."""
+    opened: tuple[int, ...] = ()
+    """When targets were taken hold of, within the last minute."""
 
 
 def start(rules: Rules, protection: Protection = Protection()) -> State:  # noqa: B008 - frozen
@@ -95,6 +99,7 @@ def decide(state: State, frame: Frame) -> tuple[State, tuple[Action, ...]]:
         frame.lost,
         (*released, *cooling),
         told,
+        (*_lately(state.opened, scene.now_ns), *(scene.now_ns for _ in new)),
     )
     return after, (*releases, *changes, *additions, *notices)
 
@@ -105,10 +110,20 @@ def fail_open(state: State, why: str) -> tuple[State, tuple[Action, ...]]:
     return _fresh(state), actions
 
 
-def give_up(state: State, target: Target, now_ns: int) -> State:
-    """Return the state after an enforcer could not act: the target is not held, and cools down."""
+def give_up(state: State, target: Target, now_ns: int, rest_ns: int = 0) -> State:
+    """Return the state after an enforcer could not act: the target is not held, and cools down.
+
+    Args:
+        state: before.
+        target: whom it is about.
+        now_ns: time of the frame.
+        rest_ns: how long it is left alone beyond the usual cool-down.
+    """
     held = tuple(one for one in state.held if one.target != target)
-    return msgspec.structs.replace(state, held=held, released=(*state.released, (target, now_ns)))
+    others = tuple(one for one in state.released if one[0] != target)
+    return msgspec.structs.replace(
+        state, held=held, released=(*others, (target, now_ns + max(rest_ns, 0)))
+    )
 
 
 def _fresh(state: State) -> State:
@@ -118,7 +133,13 @@ def _fresh(state: State) -> State:
         (TriggerState(),) * len(state.rules.rules),
         (GuardState(),) * len(state.rules.guards),
         lost=state.lost,
+        # Whoever fails again and again must not act more often for it.
+        opened=state.opened,
     )
+
+
+def _lately(opened: tuple[int, ...], now_ns: int) -> tuple[int, ...]:
+    return tuple(at for at in opened if now_ns - at < MINUTE_NS)
 
 
 def _ask_all(
@@ -201,14 +222,15 @@ def _add(
     """Take hold of new targets, as many as may be held; the rest is told."""
     before = {one.target for one in state.held}
     room = state.rules.max_targets - sum(1 for _ in held)
+    turns = state.rules.max_actions_per_minute - len(_lately(state.opened, now_ns))
     actions: list[Action] = []
     new: list[Held] = []
     refused: list[Notice] = []
     for target, want in wants.items():
         if target in before or target in cooling:
             continue
-        if len(new) >= room:
-            text = f"left alone: {state.rules.max_targets} targets are held, and no more may be"
+        if len(new) >= min(room, turns):
+            text = _why_no_more(state.rules, is_full=len(new) >= room)
             reason = msgspec.structs.replace(want.reason, text=text)
             refused.append(Notice(target, reason))
             continue
@@ -216,6 +238,13 @@ def _add(
         until_ns = now_ns + want.lease_ns
         new.append(Held(target, want.reason.rule, want.deed, want.rate_bytes_per_s, until_ns))
     return actions, new, refused
+
+
+def _why_no_more(rules: Rules, *, is_full: bool) -> str:
+    if is_full:
+        return f"left alone: {rules.max_targets} targets are held, and no more may be"
+    most = rules.max_actions_per_minute
+    return f"left alone: {most} targets were taken hold of in a minute, and no more may be"
 
 
 def _opening(want: Want) -> Action:

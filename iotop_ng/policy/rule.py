@@ -12,6 +12,7 @@ from iotop_ng.policy.actions import NS_PER_S, RULE_LEASE_NS
 from iotop_ng.policy.protect import is_below
 
 MAX_TARGETS = 16
+MAX_ACTIONS_PER_MINUTE = 60
 HOG_BYTES_PER_S = 1 << 20
 
 
@@ -112,6 +113,9 @@ class Rules(msgspec.Struct, frozen=True):
     cgroups: tuple[str, ...] = ()
     max_targets: int = MAX_TARGETS
     """Held at one time."""
+    max_actions_per_minute: int = MAX_ACTIONS_PER_MINUTE
+    """Targets taken hold of in any minute. What is held may be adjusted as often as its rule asks:
+    that makes nobody's day worse than it is, and letting go is never limited."""
     cooldown_ns: int = NS_PER_S
     """After a release, before the same target is acted on again."""
 

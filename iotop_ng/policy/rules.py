@@ -2,7 +2,8 @@
 
 ::
 
-    max_targets = 16
+    max_targets = 16                # held at one time
+    max_actions_per_minute = 60     # targets taken hold of; adjusting and letting go are free
 
     [protect]                       # added to the built-in list, never taken from it
     programs = ["postgres"]
@@ -34,6 +35,7 @@ from iotop_ng.policy.actions import RULE_LEASE_NS
 from iotop_ng.policy.rule import (
     ANYONE,
     HOG_BYTES_PER_S,
+    MAX_ACTIONS_PER_MINUTE,
     MAX_TARGETS,
     Deed,
     Guard,
@@ -63,17 +65,22 @@ def parse_rules(text: str, where: str = "rules") -> Rules:
     """
     document = Document(text, where)
     most = document.top.take("max_targets", tables.whole(1, 1024), MAX_TARGETS)
+    often = document.top.take(
+        "max_actions_per_minute", tables.whole(1, 6000), MAX_ACTIONS_PER_MINUTE
+    )
     protect = document.table("protect")
     programs = protect.take("programs", tables.texts, _NONE)
     cgroups = protect.take("cgroups", _paths, _NONE)
     protect.end()
-    rules = tuple(_rule(table) for table in document.tables("rule"))
-    guards = tuple(_guard(table) for table in document.tables("guard"))
-    _complain_about_twins(document, [*rules, *guards])
+    rule_tables, guard_tables = document.tables("rule"), document.tables("guard")
+    rules = tuple(map(_rule, rule_tables))
+    guards = tuple(map(_guard, guard_tables))
+    _complain_about_twins([*rules, *guards], [*rule_tables, *guard_tables])
+    _complain_about_protected(programs, rules, rule_tables)
     if not rules and not guards and not document.problems:
         document.top.complain("no [[rule]] and no [[guard]]")
-    document.finish(["max_targets"])
-    return Rules(rules, guards, programs, cgroups, most)
+    document.finish(["max_targets", "max_actions_per_minute"])
+    return Rules(rules, guards, programs, cgroups, most, max_actions_per_minute=often)
 
 
 def _rule(table: Table) -> Rule:
@@ -107,6 +114,9 @@ def _to(table: Table, deed: Deed) -> tuple[int, int]:
         if table.has("to"):
             table.take("to", _rate_or_share, (0, 0))
             table.complain('to has no meaning with do = "notify"', "to")
+        for key in ("lease", "renew"):
+            if table.has(key):
+                table.complain(f'{key} has no meaning with do = "notify"', key)
         return 0, 0
     return table.need("to", _rate_or_share, (1, 0))
 
@@ -114,6 +124,8 @@ def _to(table: Table, deed: Deed) -> tuple[int, int]:
 def _check_rule(table: Table, rule: Rule) -> None:
     if rule.to >= rule.writes_over > 1:
         table.complain("to is not below writes_over: it would limit nobody", "to")
+    if rule.victim != ANYONE and rule.victim == rule.match:
+        table.complain("victim and match are the same", "match")
     if table.has("victim") and rule.fsync_over_ns is None:
         table.complain("victim has no meaning without while_fsync_p99_over", "victim")
     if rule.deed is Deed.DROP and not table.has("budget"):
@@ -156,11 +168,20 @@ def _check_guard(table: Table, guard: Guard) -> None:
         table.complain("victim and hogs are the same", "hogs")
 
 
-def _complain_about_twins(document: Document, found: list[Rule | Guard]) -> None:
-    names = [one.name for one in found if one.name]
-    for name in dict.fromkeys(names):
-        if names.count(name) > 1:
-            document.top.complain(f"{names.count(name)} rules or guards are called {shown(name)}")
+def _complain_about_twins(found: list[Rule | Guard], tables_of: list[Table]) -> None:
+    names = [one.name for one in found]
+    for number, (name, table) in enumerate(zip(names, tables_of, strict=True)):
+        if name and name in names[:number]:
+            table.complain(f"another rule or guard is called {shown(name)} too", "name")
+
+
+def _complain_about_protected(
+    programs: tuple[str, ...], rules: tuple[Rule, ...], tables_of: list[Table]
+) -> None:
+    for rule, table in zip(rules, tables_of, strict=True):
+        names = rule.match.comm
+        if names and set(names) <= set(programs) and rule.deed is not Deed.NOTIFY:
+            table.complain("match names only what [protect] protects: it would do nothing", "match")
 
 
 def _pattern(raw: object) -> Pattern:

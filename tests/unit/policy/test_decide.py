@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from iotop_ng.model.frame import Row
 from iotop_ng.policy.actions import Action, Adjust, CgroupTarget, Notice, Release, Renew, Throttle
-from iotop_ng.policy.decide import State, decide, give_up, start
+from iotop_ng.policy.decide import State, decide, fail_open, give_up, start
 from iotop_ng.policy.rules import parse_rules
 from tests.unit.policy.scenes import SECOND, frame, process
 
@@ -158,3 +158,49 @@ def test_a_target_that_cannot_be_limited_cools_down() -> None:
     state, actions = run(state, range(10, 11), [hog()])
 
     assert actions == []
+
+
+MANY = """
+max_targets = 9
+max_actions_per_minute = 3
+[[rule]]
+name = "all"
+writes_over = "50MB/s"
+to = "5MB/s"
+"""
+
+
+def crowd(count: int) -> list[Row]:
+    return [process(100 + n, "flood", write=90e6, uid=1000) for n in range(count)]
+
+
+def test_no_more_targets_are_taken_hold_of_in_a_minute_than_allowed() -> None:
+    state, first = run(start(parse_rules(MANY)), range(10, 60), crowd(5))
+    opened = [(at, a.target) for at, a in first if isinstance(a, Throttle)]
+    refused = [a.reason.text for _, a in first if isinstance(a, Notice)]
+
+    assert [at for at, _ in opened] == [10, 10, 10]
+    assert (
+        refused == ["left alone: 3 targets were taken hold of in a minute, and no more may be"] * 2
+    )
+    state, later = run(state, range(60, 75), crowd(5))
+    assert [at for at, a in later if isinstance(a, Throttle)] == [70, 70]
+    assert len(state.held) == 5
+
+
+def test_who_fails_and_starts_anew_gets_no_more_turns_for_it() -> None:
+    state, _ = run(start(parse_rules(MANY)), range(10, 11), crowd(3))
+    state, _ = fail_open(state, "a test")
+    _, again = run(state, range(11, 30), crowd(3))
+
+    assert [a for _, a in again if isinstance(a, Throttle)] == []
+
+
+def test_a_target_that_was_given_up_for_long_is_left_alone_for_that_long() -> None:
+    state, _ = run(start(RULE), range(10, 13), [hog(), db(300)])
+    state = give_up(state, state.held[0].target, 12 * SECOND, 20 * SECOND)
+    state, soon = run(state, range(13, 33), [hog(), db(300)])
+    _, later = run(state, range(33, 36), [hog(), db(300)])
+
+    assert [a for _, a in soon if isinstance(a, Throttle)] == []
+    assert [at for at, a in later if isinstance(a, Throttle)] == [33]

@@ -56,12 +56,12 @@ keep_fsync_p99 = "20M"
 """
     )
 
-    assert [line for line, _ in found] == [0, 1, 4, 5, 6, 7, 10]
-    assert "2 rules or guards are called 'a'" in found[0][1]
-    assert "max_targets" in found[1][1]
-    assert "did you mean 'writes_over'?" in found[2][1]
-    assert "not a time" in found[3][1]
-    assert "did you mean 'comm'?" in found[5][1]
+    assert [line for line, _ in found] == [1, 4, 5, 6, 7, 9, 10]
+    assert "max_targets" in found[0][1]
+    assert "did you mean 'writes_over'?" in found[1][1]
+    assert "not a time" in found[2][1]
+    assert "did you mean 'comm'?" in found[4][1]
+    assert "another rule or guard is called 'a' too" in found[5][1]
     assert "a time in quotes" in found[6][1]
 
 
@@ -86,6 +86,20 @@ GUARD = '[[guard]]\nname = "g"\n'
         (RULE + 'to = "1M"\ndo = "notify"', 4, "no meaning"),
         (RULE + 'to = "1M"\nlease = "1s"', 5, "5s or more"),
         (RULE + 'to = "1M"\nvictim = { comm = "x" }', 5, "no meaning without"),
+        (RULE + 'do = "notify"\nrenew = true', 5, "no meaning"),
+        (RULE + 'do = "notify"\nlease = "9s"', 5, "no meaning"),
+        (
+            RULE + 'to = "1M"\nmatch = {comm="x"}\nvictim = {comm="x"}\n'
+            'while_fsync_p99_over = "1s"',
+            5,
+            "the same",
+        ),
+        (
+            RULE + 'to = "1M"\nmatch = { comm = "x" }\n[protect]\nprograms = ["x", "y"]',
+            5,
+            "it would do nothing",
+        ),
+        ("max_actions_per_minute = 0\n" + GUARD + 'cap = "1M"', 1, "whole number, 1 to 6000"),
         (RULE + 'to = "1M"\nmatch = {}', 5, "expected a table"),
         (GUARD, 1, "either keep_fsync_p99 or cap"),
         (GUARD + 'cap = "5M"\nkeep_fsync_p99 = "5ms"', 1, "not both"),
