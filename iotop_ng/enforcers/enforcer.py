@@ -11,7 +11,12 @@ from typing import NamedTuple, Protocol
 
 from iotop_ng.enforcers.changes import Change
 from iotop_ng.enforcers.orders import Counts, Mechanism, Order, Rung
+from iotop_ng.errors import EnforcerError
 from iotop_ng.policy.actions import Target
+
+
+class BudgetSpent(EnforcerError):  # noqa: N818 - it is news, not a failure
+    """Raised by a drop's `tick`: what may be refused was refused; throttle from now on."""
 
 
 class Member(NamedTuple):

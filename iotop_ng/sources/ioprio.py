@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from typing import NamedTuple
@@ -72,6 +73,20 @@ class IoPriorities:
             ctypes.c_long(self._number), ctypes.c_int(_WHO_PROCESS), ctypes.c_int(tid)
         )
         return int(value) if value >= 0 else None
+
+    def set_raw(self, tid: int, value: int) -> None:
+        """Set what `raw` returns; 0 is "none", as before the first ioprio_set.
+
+        Raises:
+            OSError: the kernel says no, or the call's number is not known here.
+        """
+        if self._number is None:
+            raise OSError(errno.ENOSYS, "the number of ioprio_set is not known for this machine")
+        # Set is the call before get in every table above.
+        arguments = (self._number - 1, _WHO_PROCESS, tid, value)
+        if self._syscall(*(ctypes.c_long(one) for one in arguments)) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
 
     def get(self, tid: int) -> IoPriority | None:
         """Return the effective priority of a thread, None when it is gone."""
