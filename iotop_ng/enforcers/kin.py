@@ -53,41 +53,45 @@ def _descends(proc: Path, pid: int, ancestor: int) -> bool:
 
 
 class Kin:
-    """Follows the descendants of one process: each call reads only the pids that are new.
+    """Follows who descends from one process from now on; each call reads only pids that are new.
 
-    A process whose parent ended between two calls is init's child by then and is not found.
+    Its children of before are not followed, nor what they fork. A process whose parent ended
+    between two calls is init's child by then and is not found.
     """
 
     def __init__(self, pid: int, proc: Path = PROC) -> None:
         self._proc = proc
-        self._seen: set[int] = set()
         self.family: dict[int, Relative] = {}
-        """The process itself and its descendants that are alive, by pid."""
+        """The process itself and its new descendants that are alive, by pid."""
+        self.elders: frozenset[int] = frozenset()
+        """Its children of before."""
         root = relative(proc, pid)
         if root is not None:
             self.family[pid] = root
+        self._seen = self._present()
+        stats = ((one, read_stat(one, proc)) for one in self._seen)
+        self.elders = frozenset(one for one, stat in stats if stat and stat.ppid == pid)
 
     def look(self) -> tuple[Relative, ...]:
         """Return the descendants that are new since the last call."""
-        present = {int(name) for name in os.listdir(self._proc) if name.isdecimal()}  # noqa: PTH208 (speed)
+        present = self._present()
         for pid in self.family.keys() - present:
             del self.family[pid]
-        parents = {}
-        for pid in present - self._seen:
-            stat = read_stat(pid, self._proc)
-            if stat is not None:
-                parents[pid] = (stat.ppid, stat)
+        new = {pid: stat for pid in present - self._seen if (stat := read_stat(pid, self._proc))}
         self._seen = present
-        return tuple(self._adopt(parents))
+        return tuple(self._adopt(new))
 
-    def _adopt(self, parents: dict[int, tuple[int, Stat]]) -> list[Relative]:
+    def _present(self) -> set[int]:
+        return {int(name) for name in os.listdir(self._proc) if name.isdecimal()}  # noqa: PTH208 (speed)
+
+    def _adopt(self, new: dict[int, Stat]) -> list[Relative]:
         """Add those whose parent belongs to the family, until nobody is left to add."""
         found: list[Relative] = []
         is_growing = True
         while is_growing:
             is_growing = False
-            for pid, (ppid, stat) in parents.items():
-                if ppid in self.family and pid not in self.family:
+            for pid, stat in new.items():
+                if stat.ppid in self.family and pid not in self.family:
                     start_ns = stat.start_ticks * NS_PER_TICK
                     self.family[pid] = Relative(pid, start_ns, f"{stat.comm}[{pid}]")
                     found.append(self.family[pid])
