@@ -53,7 +53,9 @@ class Chronicle:
         order = held.order
         self._write(
             Event(
-                **self._now(),
+                seq=self._next,
+                wall_ns=self._clock.wall_ns(),
+                mono_ns=self._clock.mono_ns(),
                 what=what,
                 id=held.id,
                 kind=order.kind.value,
@@ -79,7 +81,9 @@ class Chronicle:
         """Write what became of an order that is not in force."""
         self._write(
             Event(
-                **self._now(),
+                seq=self._next,
+                wall_ns=self._clock.wall_ns(),
+                mono_ns=self._clock.mono_ns(),
                 what=what,
                 id=0,
                 kind=order.kind.value,
@@ -101,20 +105,26 @@ class Chronicle:
         """Write what a dead keeper had left behind."""
         self._write(
             Event(
-                **self._now(), what="recovered", id=0, kind="", mechanism="", name="",
-                target=CgroupTarget(""), rule="", author=NOBODY, old_bytes_per_s=None,
-                new_bytes_per_s=None, before_bytes_per_s=None, after_bytes_per_s=None,
+                seq=self._next,
+                wall_ns=self._clock.wall_ns(),
+                mono_ns=self._clock.mono_ns(),
+                what="recovered",
+                id=0,
+                kind="",
+                mechanism="",
+                name="",
+                target=CgroupTarget(""),
+                rule="",
+                author=NOBODY,
+                old_bytes_per_s=None,
+                new_bytes_per_s=None,
+                before_bytes_per_s=None,
+                after_bytes_per_s=None,
                 text=clean(text, MAX_TEXT),
             )
-        )  # fmt: skip
-
-    def _now(self) -> dict[str, int]:
-        seq = self._next
-        self._next += 1
-        return {
-            "seq": seq, "wall_ns": self._clock.wall_ns(), "mono_ns": self._clock.mono_ns(),
-        }  # fmt: skip
+        )
 
     def _write(self, event: Event) -> None:
+        self._next += 1
         self._events.append(event)
         self._audit.write(event)

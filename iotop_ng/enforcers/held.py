@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from iotop_ng.clock import NS_PER_S
 from iotop_ng.enforcers import processes
 from iotop_ng.enforcers.enforcer import Effect, Pinned
@@ -15,7 +17,7 @@ LEAST_NS = NS_PER_S // 10
 class Held:
     """One policy in force: its target, its effect, its lease, its client."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made in one place
         self, number: int, client: int, author: Author, order: Order, pinned: Pinned,
         mechanism: Mechanism, effect: Effect, now_ns: int,
     ) -> None:  # fmt: skip
@@ -47,10 +49,9 @@ class Held:
 
     def counts(self) -> Counts:
         """Return totals since it was applied; the last ones when they cannot be read any more."""
-        try:
+        # Numbers never end a policy.
+        with contextlib.suppress(Exception):
             self._counts = self.effect.counts()
-        except Exception:  # noqa: BLE001, S110 - numbers never end a policy
-            pass
         return self._counts
 
     def in_force(self) -> InForce:

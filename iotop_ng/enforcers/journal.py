@@ -7,6 +7,7 @@ passed over, and its effect was never begun.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -125,9 +126,7 @@ class Journal:
         # What came of a line before that failed must not swallow this one.
         raw = b"\n" + raw if self._is_torn else raw
         self._is_torn = True
-        if os.write(self._fd, raw) != len(raw):
-            raise OSError(28, "no space for the whole line")
-        os.fsync(self._fd)
+        _write(self._fd, raw)
         self._is_torn = False
         self._lines += 1
 
@@ -137,10 +136,7 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(new, flags, 0o600)
         try:
-            raw = b"".join(msgspec.json.encode(one) + b"\n" for one in self._intents.values())
-            if os.write(fd, raw) != len(raw):
-                raise OSError(28, "no space for the whole file")
-            os.fsync(fd)
+            _write(fd, b"".join(msgspec.json.encode(o) + b"\n" for o in self._intents.values()))
             new.rename(self._path)
             _sync_directory(self._path.parent)
         except OSError:
@@ -182,6 +178,12 @@ def replay(raw: bytes) -> tuple[dict[int, Intent], int]:
         else:
             found.pop(record.seq, None)
     return found, bad
+
+
+def _write(fd: int, raw: bytes) -> None:
+    if os.write(fd, raw) != len(raw):
+        raise OSError(errno.ENOSPC, "no space for all of it")
+    os.fsync(fd)
 
 
 def _sync_directory(path: Path) -> None:

@@ -32,7 +32,7 @@ _SAME = {"FREEZING": "FROZEN"}
 """A v1 cgroup that is being frozen is frozen soon, and must be thawed all the same."""
 
 
-def restore(change: Change) -> Outcome:
+def restore(change: Change) -> Outcome:  # noqa: PLR0911 - one per kind
     """Put it back as far as it is ours. Never raises."""
     try:
         match change:
@@ -70,7 +70,7 @@ def _what(change: Change) -> str:
             return f"end helper {change.pid}"
 
 
-# -- kernel files -----------------------------------------------------------------------------------
+# -- kernel files ---------------------------------------------------------------------------------
 
 
 def _file(change: FileValue) -> Outcome:
@@ -171,7 +171,7 @@ def _shown(values: Values) -> str:
     return clean(" ".join(words))
 
 
-# -- systemd ----------------------------------------------------------------------------------------
+# -- systemd --------------------------------------------------------------------------------------
 
 
 def _unit(change: UnitProperty) -> Outcome:
@@ -191,7 +191,7 @@ def _unit(change: UnitProperty) -> Outcome:
     return Outcome(is_settled=True, text=f"put back {_what(change)} to {clean(change.before)!r}")
 
 
-# -- processes --------------------------------------------------------------------------------------
+# -- processes ------------------------------------------------------------------------------------
 
 
 def _priority(change: IoPriority) -> Outcome:
