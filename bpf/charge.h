@@ -53,9 +53,9 @@ struct bucket {
 	u64 refused_bytes;
 	u64 unsized_calls;
 	u64 lost;
-	/* Bytes that may still be refused. */
+	/* Bytes that may still be refused; why nothing is refused any more. */
 	s64 budget;
-	u64 reserved;
+	u64 ended;
 };
 _Static_assert(sizeof(struct bucket) == 64, "bpf.BUCKET");
 
@@ -71,7 +71,7 @@ BPF_ARRAY(limits, struct limit, POLICIES);
 BPF_F_TABLE("array", u32, struct bucket, buckets, POLICIES, 1 << 10);
 /* Process -> policy. */
 BPF_HASH(members, u32, u32, 8192);
-/* Thread -> charged; user space enters the threads that live already. Plain,
+/* Thread -> charged; user space enters the threads that join late. Plain,
  * not LRU: a thread that was forgotten would be charged its whole past. */
 BPF_HASH(seen_of, u32, struct seen, 16384);
 
@@ -85,7 +85,8 @@ struct charged {
 	u32 slot;
 };
 
-/* Return the entry of the current thread, made when it is young. */
+/* Return the entry of the current thread, which is made when it is first
+ * seen: what it wrote before the policy was applied is not charged. */
 static inline struct seen *seen_entry(u64 task, u32 tid, u64 total,
 				      struct limit *limit)
 {

@@ -65,7 +65,8 @@ class Bucket(NamedTuple):
     unsized_calls: int
     lost: int
     budget_bytes: int
-    reserved: int
+    ended: int
+    """Why a drop refuses nothing any more: ENDED_SPENT or ENDED_UNKNOWN of bpf/drop.c."""
 
 
 class Charging:
@@ -143,16 +144,20 @@ class Charging:
         """Return what happened to a policy. No system call."""
         return Bucket(*BUCKET.unpack_from(self._buckets, slot * BUCKET.size))
 
-    def add(self, pid: int, slot: int) -> None:
+    def add(self, pid: int, slot: int, *, is_late: bool = False) -> None:
         """Charge what a process writes from now on.
+
+        Args:
+            pid: the process.
+            slot: of the policy.
+            is_late: it may be younger than the policy, and have written before it joined. Threads
+                that are older are taken by the kernel side as they are when it first sees them.
 
         Raises:
             EnforcerError: the table of processes is full.
         """
-        seen = self.programs.maps["seen_of"]
-        # Threads first: one that is charged before it is known would pay for its past.
-        for tid, written in written_by_thread(pid).items():
-            seen.set(U32.pack(tid), SEEN.pack(written, 0))
+        for tid, written in written_by_thread(pid).items() if is_late else ():
+            self.programs.maps["seen_of"].set(U32.pack(tid), SEEN.pack(written, 0))
         try:
             self.programs.maps["members"].set(U32.pack(pid), U32.pack(slot))
         except OSError as error:

@@ -18,11 +18,12 @@ _GENERIC: Final = (280, 241)
 _NUMBERS: Final = {"x86_64": (321, 298), "ppc64le": (361, 319), "s390x": (351, 331)}
 
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT = 0, 1, 2, 3, 4
-PROG_LOAD, OBJ_INFO, RAW_OPEN = 5, 15, 17
+PROG_LOAD, OBJ_INFO, RAW_OPEN, BTF_LOAD = 5, 15, 17, 18
 MAP_LOOKUP_BATCH, LINK_CREATE, ENABLE_STATS, ITER_CREATE = 24, 28, 32, 33
 
 PROG_TRACEPOINT, PROG_RAW_TRACEPOINT, PROG_TRACING, PROG_LSM = 5, 17, 26, 29
 ATTACH_LSM, ATTACH_ITER = 27, 28
+INODE_STORAGE, NO_PREALLOC = 28, 1
 
 _ATTR_SIZE = 144
 _PERF_ATTR_SIZE = 112
@@ -51,7 +52,23 @@ def bpf(command: int, attributes: bytes) -> int:
 def map_create(name: str, kind: int, sizes: tuple[int, int, int], flags: int) -> int:
     """Create a map and return its descriptor; `sizes` are of a key, of a value, and how many."""
     label = name.encode()[:15]
-    return bpf(MAP_CREATE, struct.pack("<7I16s", kind, *sizes, flags, 0, 0, label))
+    attributes = struct.pack("<7I16s", kind, *sizes, flags, 0, 0, label)
+    if kind != INODE_STORAGE:
+        return bpf(MAP_CREATE, attributes)
+    types = _load_integers(sizes[0], sizes[1])
+    try:
+        return bpf(MAP_CREATE, attributes + struct.pack("<4I", 0, types, 1, 2))
+    finally:
+        os.close(types)
+
+
+def _load_integers(*sizes: int) -> int:
+    """Load BTF of integers of these sizes (ids 1, 2, ...), without which there is no storage."""
+    strings = b"\0n\0"
+    types = b"".join(struct.pack("<4I", 1, 1 << 24, size, size * 8) for size in sizes)
+    header = struct.pack("<HBB5I", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(strings))
+    blob = ctypes.create_string_buffer(header + types + strings)
+    return bpf(BTF_LOAD, struct.pack("<2Q4I", _address(blob), 0, len(blob) - 1, 0, 0, 0))
 
 
 def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:

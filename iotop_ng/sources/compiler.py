@@ -20,11 +20,12 @@ import msgspec
 
 from iotop_ng.errors import IotopError, SourceError
 from iotop_ng.sources.bcc_module import find_bcc
+from iotop_ng.sources.bpf_syscall import INODE_STORAGE, NO_PREALLOC
 from iotop_ng.sources.btf import Btf
 from iotop_ng.sources.compiled import Compiled, MapDef, decode, encode
 from iotop_ng.sources.layout import read_layout
-from iotop_ng.sources.plan import Layout, Plan, make_plan
-from iotop_ng.sources.plan_acting import make_hold_plan
+from iotop_ng.sources.plan import MARKS_FD, Layout, Plan, make_plan
+from iotop_ng.sources.plan_acting import make_drop_plan, make_hold_plan
 
 TIMEOUT_S = 120
 MAIN = "iotop.c"
@@ -75,7 +76,11 @@ _BY_INDEX = (
 )
 
 
-PLANS: Mapping[str, Callable[[Layout], Plan]] = {"count": make_plan, "hold": make_hold_plan}
+PLANS: Mapping[str, Callable[[Layout], Plan]] = {
+    "count": make_plan,
+    "hold": make_hold_plan,
+    "drop": make_drop_plan,
+}
 """What can be compiled; the texts are bpf/iotop.c, bpf/hold.c and bpf/drop.c."""
 
 
@@ -160,6 +165,8 @@ def _dump(bpf: Any, lib: Any, plan: Plan) -> Compiled:
         )
         for index in range(lib.bpf_num_tables(bpf.module))
     )
+    if plan.has_marks:
+        maps += (MapDef("marks", INODE_STORAGE, 4, 16, 0, NO_PREALLOC, MARKS_FD),)
     code = {program.name: bytes(bpf.dump_func(program.name)) for program in plan.programs}
     return Compiled(plan, maps, code)
 

@@ -75,6 +75,8 @@ class Plan(msgspec.Struct, frozen=True):
     iter_btf_id: int | None = None
     has_btf: bool = True
     lsm_btf_id: int | None = None
+    has_marks: bool = False
+    """The code uses an inode storage under `MARKS_FD`, which BCC cannot make."""
 
     def has(self, group: str) -> bool:
         """Say whether any program of a group is in the plan."""
@@ -87,6 +89,9 @@ WRITE_CALLS = (
 )  # fmt: skip
 READ_CALLS = ("read", "pread64", "readv", "preadv", "preadv2")
 SYNC_CALLS = ("fsync", "fdatasync")
+
+MARKS_FD = 1_000_000
+"""Stands for the map `marks` in compiled code; no real descriptor is that high."""
 
 _START = ("task_struct.start_boottime", "task_struct.real_start_time")
 _IOAC = ("read_bytes", "write_bytes", "cancelled_write_bytes")

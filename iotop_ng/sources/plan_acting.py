@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iotop_ng.sources.plan import Kind, Layout, Plan, Program, Tier, field_defines
+from iotop_ng.sources.plan import MARKS_FD, Kind, Layout, Plan, Program, Tier, field_defines
 
 _START = ("task_struct.start_boottime", "task_struct.real_start_time")
 _CHARGE = (
@@ -12,7 +12,22 @@ _CHARGE = (
 _HOLD = ("task_struct.blocked", "task_struct.ptrace")
 SYSCALL_NUMBERS = ("pt_regs.orig_ax", "pt_regs.syscallno")
 """Where x86 and arm64 keep the number of the system call."""
-ACTING_FIELDS = (*_HOLD, *SYSCALL_NUMBERS)
+_DROP = (
+    "file.f_inode", "inode.i_mode", "inode.i_sb", "super_block.s_bdev", "super_block.s_magic",
+)  # fmt: skip
+_X86_ARGUMENTS = ("pt_regs.di", "pt_regs.si", "pt_regs.dx", "pt_regs.r10", "pt_regs.r8")
+_ARM_ARGUMENTS = ("pt_regs.orig_x0", "pt_regs.regs")
+_COMPAT = ("task_struct.thread_info.status", "pt_regs.pstate")
+_UNDER_WAY = (
+    "task_struct.splice_pipe", "pipe_inode_info.mutex.owner", "task_struct.files",
+    "files_struct.fdt", "fdtable.fd", "fdtable.max_fds", "file.private_data",
+)  # fmt: skip
+_INODE_STORAGE = "bpf_storage_blob.storage"
+"""Linux 5.10 has it together with storage at inodes."""
+ACTING_FIELDS = (
+    *_HOLD, *SYSCALL_NUMBERS, *_DROP, *_X86_ARGUMENTS, *_ARM_ARGUMENTS, *_COMPAT, *_UNDER_WAY,
+    _INODE_STORAGE,
+)  # fmt: skip
 ACTING_TRACEPOINTS = ("sched_process_fork", "sys_exit")
 
 
@@ -32,6 +47,40 @@ def make_hold_plan(layout: Layout) -> Plan:
         defines.append(f"-DSYSCALL_NUMBER={layout.fields[number]}")
         programs.append(Program("on_hold_submit", "uring", Tier.ON_DEMAND, Kind.RAW, ("sys_exit",)))
     return Plan(tuple(programs), tuple(defines), ())
+
+
+def make_drop_plan(layout: Layout) -> Plan:
+    """Decide what to load for refusing writes; a plan without programs says why in `gaps`."""
+    gaps = _charge_gaps(layout, _DROP)
+    if layout.has_btf and layout.lsm_btf_id is None:
+        gaps += ("this kernel was built without BPF security modules (CONFIG_BPF_LSM)",)
+    if gaps:
+        return Plan((), (), gaps)
+    programs = (
+        Program("on_drop_dirty", "drop", Tier.ON_DEMAND, Kind.RAW, (_dirty_hook(layout),)),
+        Program("on_drop_bio", "drop", Tier.ON_DEMAND, Kind.RAW, ("block_bio_queue",)),
+        Program("on_drop_fork", "drop", Tier.ON_DEMAND, Kind.RAW, ("sched_process_fork",)),
+        Program("on_drop_exit", "drop", Tier.ON_DEMAND, Kind.RAW, ("sched_process_exit",)),
+        Program("on_drop_write", "drop", Tier.ON_DEMAND, Kind.LSM, ("file_permission",)),
+    )
+    defines = charge_defines(layout)
+    has_marks = _INODE_STORAGE in layout.fields
+    if has_marks:
+        defines.append(f"-DMARKS_FD={MARKS_FD}")
+    else:
+        gaps += ("path patterns need Linux 5.10 or newer (storage at inodes)",)
+    if _says_arguments(layout):
+        defines.append("-DHAVE_REGISTERS")
+    else:
+        gaps += ("refused bytes are not counted: system call arguments need Linux 5.15 or newer",)
+    return Plan(programs, tuple(defines), gaps, lsm_btf_id=layout.lsm_btf_id, has_marks=has_marks)
+
+
+def _says_arguments(layout: Layout) -> bool:
+    """Say whether the programs can read what a system call was asked (bpf_task_pt_regs)."""
+    places = (("pt_regs.orig_ax", *_X86_ARGUMENTS), ("pt_regs.syscallno", *_ARM_ARGUMENTS))
+    known = any(all(name in layout.fields for name in names) for names in places)
+    return known and layout.version >= (5, 15)
 
 
 def charge_defines(layout: Layout) -> list[str]:
