@@ -149,7 +149,7 @@ class HoldEffect:
             joined = []
         for pid in joined:
             self.tell(Message(Kind.ADD, self.slot, pid, 0))
-            self._bpf.charging.add(pid, self.slot)
+            self._bpf.charging.add(pid, self.slot, is_late=True)
         return self._problem()
 
     def _problem(self) -> str:

@@ -32,8 +32,8 @@ MESSAGE = struct.Struct("<4I")
 """(kind, policy, pid, tid), as struct event in bpf/hold.c."""
 IDLE_S = 1.0
 LETTING_GO_S = 1.0
-WORKER_DEBT_NS = 100_000_000
-"""io_uring: debt that the submitter's own waiting did not pay, and for which it is interrupted."""
+WORKER_GRACE_NS = 5_000_000
+"""io_uring: time in which a submitter comes to wait by itself; then it is interrupted."""
 NICE = -10
 _PF_IO_WORKER = 0x10
 _PR_SET_PDEATHSIG = 1
@@ -87,6 +87,8 @@ class Holder:
         """Thread -> since when."""
         self._queue: list[tuple[int, int]] = []
         """(due, thread), a heap; entries of threads that are gone stay until they are due."""
+        self._working: dict[int, int] = {}
+        """Process whose io_uring workers overdrew -> when to look whether it waits."""
         self._sum = Held()
 
     # -- tracing -------------------------------------------------------------------------------
@@ -176,6 +178,7 @@ class Holder:
     def let_go_due(self) -> float:
         """Resume whose time has come; return the seconds until the next one's."""
         now = time.monotonic_ns()
+        self._stop_submitters(now)
         while self._queue and self._queue[0][0] <= now:
             _, tid = heapq.heappop(self._queue)
             since = self._held.pop(tid, None)
@@ -185,7 +188,8 @@ class Holder:
             with contextlib.suppress(ProcessLookupError):
                 ptrace.resume(tid)
         self._publish()
-        return min((self._queue[0][0] - now) / 1e9, IDLE_S) if self._queue else IDLE_S
+        dues = (*self._working.values(), *(due for due, _ in self._queue[:1]))
+        return max(0.0, min([(due - now) / 1e9 for due in dues] + [IDLE_S]))
 
     def _recheck(self) -> None:
         """Take the time that holds since the rate was changed."""
@@ -209,8 +213,17 @@ class Holder:
                 self._seize(message.tid)
             case Kind.RECHECK:
                 self._recheck()
-            case Kind.WORKER if self._due_ns() - time.monotonic_ns() > WORKER_DEBT_NS:
-                for tid in threads_of(message.pid):
+            case Kind.WORKER:
+                due = time.monotonic_ns() + WORKER_GRACE_NS
+                self._working.setdefault(message.pid, due)
+
+    def _stop_submitters(self, now: int) -> None:
+        """Interrupt programs whose workers write on while none of their threads waits."""
+        for pid in [pid for pid, due in self._working.items() if due <= now]:
+            del self._working[pid]
+            threads = threads_of(pid)
+            if self._due_ns() > now and not any(tid in self._held for tid in threads):
+                for tid in threads:
                     self._interrupt(tid)
 
     def _interrupt(self, tid: int) -> None:
