@@ -107,7 +107,8 @@ def decide(state: State, frame: Frame) -> tuple[State, tuple[Action, ...]]:
 def fail_open(state: State, why: str) -> tuple[State, tuple[Action, ...]]:
     """Return a state that holds nothing, and the releases: after an error, or when blind."""
     actions = tuple(Release(one.target, Reason(one.rule, why)) for one in state.held)
-    return _fresh(state), actions
+    # Whom to leave alone is still known: a person may have asked for it.
+    return msgspec.structs.replace(_fresh(state), released=state.released), actions
 
 
 def give_up(state: State, target: Target, now_ns: int, rest_ns: int = 0) -> State:

@@ -1,0 +1,160 @@
+"""The control's end of the line to the keeper: opened when first needed, errors as values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from iotop_ng.enforcers.orders import Failed, InForce, Listing, Order, Released, Rung
+from iotop_ng.errors import IotopError
+from iotop_ng.policy.actions import Reason
+
+T = TypeVar("T")
+
+
+class Keeper(Protocol):
+    """One connection: `iotop_ng.enforcers.client.KeeperClient`.
+
+    Every call raises an IotopError of the kind that the keeper's answer has. When the keeper has
+    died, `is_open` is False from then on, and nothing is in force any more.
+    """
+
+    @property
+    def is_open(self) -> bool:
+        """The keeper is there."""
+        ...
+
+    @property
+    def keeper_pid(self) -> int:
+        """The keeper's process."""
+        ...
+
+    def ladder(self, order: Order) -> tuple[Rung, ...]:
+        """Look at all mechanisms; nothing is done."""
+        ...
+
+    def apply(self, order: Order) -> InForce:
+        """Do it."""
+        ...
+
+    def change(
+        self, id: int, reason: Reason, lease_ns: int, rate: int | None = None  # noqa: A002
+    ) -> InForce:  # fmt: skip
+        """Set another rate, or only start the lease anew."""
+        ...
+
+    def release(self, ids: tuple[int, ...] | None, reason: Reason) -> Released:
+        """Take back these, or everything."""
+        ...
+
+    def look(self, after_seq: int = 0) -> Listing:
+        """Return what is in force, and what happened since."""
+        ...
+
+    def close(self) -> None:
+        """End the connection; what was applied through it is taken back."""
+        ...
+
+
+class Link:
+    """Keeps the connection.
+
+    Args:
+        open_keeper: connects, and starts a keeper where none is; raises IotopError.
+        find_keeper: connects to one that is there already; None when there is none.
+
+    Attributes:
+        losses: how often a keeper has died under us: what was in force is gone then.
+    """
+
+    def __init__(
+        self, open_keeper: Callable[[], Keeper], find_keeper: Callable[[], Keeper | None]
+    ) -> None:
+        self._open_keeper = open_keeper
+        self._find_keeper = find_keeper
+        self._keeper: Keeper | None = None
+        self._mine: set[int] = set()
+        self.losses = 0
+
+    @property
+    def is_open(self) -> bool:
+        """There is a connection."""
+        return self._keeper is not None
+
+    @property
+    def keeper_pid(self) -> int | None:
+        """The keeper's process, None without a connection."""
+        return None if self._keeper is None else self._keeper.keeper_pid
+
+    def warm(self) -> Failed | None:
+        """Connect now, so that the next order need not wait for a process to start."""
+        failed = self._call(lambda _: None)
+        return failed if isinstance(failed, Failed) else None
+
+    def ladder(self, order: Order) -> tuple[Rung, ...] | Failed:
+        """Look at all mechanisms; nothing is done."""
+        return self._call(lambda keeper: keeper.ladder(order))
+
+    def apply(self, order: Order) -> InForce | Failed:
+        """Do it."""
+        found = self._call(lambda keeper: keeper.apply(order))
+        if isinstance(found, InForce):
+            self._mine.add(found.id)
+        return found
+
+    def change(
+        self, number: int, reason: Reason, lease_ns: int, rate: int | None = None
+    ) -> InForce | Failed:
+        """Set another rate, or only start the lease anew."""
+        return self._call(lambda keeper: keeper.change(number, reason, lease_ns, rate))
+
+    def release(self, ids: tuple[int, ...] | None, reason: Reason) -> Released | Failed:
+        """Take back these, or everything; without a keeper there is nothing."""
+        if self._keeper is None and self._found() is None:
+            return Released(())
+        found = self._call(lambda keeper: keeper.release(ids, reason))
+        if isinstance(found, Released) and not found.problems:
+            self._mine.difference_update(self._mine if ids is None else ids)
+        return found
+
+    def look(self, after_seq: int) -> Listing | Failed | None:
+        """Return what is in force; None when there is no keeper, and so nothing."""
+        if self._keeper is None and self._found() is None:
+            return None
+        return self._call(lambda keeper: keeper.look(after_seq))
+
+    def close(self, reason: Reason) -> None:
+        """Take back what was applied here, and end the connection; twice is fine."""
+        if self._keeper is None:
+            return
+        if self._mine:
+            self._call(lambda keeper: keeper.release(tuple(self._mine), reason))
+        if self._keeper is not None:
+            self._keeper.close()
+        self._keeper = None
+        self._mine.clear()
+
+    def _found(self) -> Keeper | None:
+        try:
+            self._keeper = self._find_keeper()
+        except IotopError:
+            # One that has just ended, or not ours: there is nothing to see.
+            return None
+        return self._keeper
+
+    def _call(self, ask: Callable[[Keeper], T]) -> T | Failed:
+        try:
+            if self._keeper is None:
+                self._keeper = self._open_keeper()
+            return ask(self._keeper)
+        except IotopError as error:
+            self._drop_dead()
+            return Failed(str(error), error.exit_code, getattr(error, "rungs", ()))
+
+    def _drop_dead(self) -> None:
+        keeper = self._keeper
+        if keeper is not None and not keeper.is_open:
+            self._keeper = None
+            self._mine.clear()
+            self.losses += 1
+            keeper.close()
