@@ -50,6 +50,8 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
 
     pid: int
     start_ns: int
+    is_others: bool = False
+    """Somebody else has stopped it since (^Z): it is left stopped, nothing is ours to undo."""
 
 
 class Helper(msgspec.Struct, frozen=True, tag="helper"):

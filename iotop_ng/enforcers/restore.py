@@ -216,6 +216,8 @@ def _priority(change: IoPriority) -> Outcome:
 
 
 def _continue(change: Stopped) -> Outcome:
+    if change.is_others:
+        return NOTHING_TO_DO
     handle = processes.find(change.pid, change.start_ns)
     if handle is None:
         return NOTHING_TO_DO
