@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
+
 from iotop_ng.errors import SourceError
 from iotop_ng.sources.btf import Btf
 from iotop_ng.sources.plan import (
@@ -74,7 +76,8 @@ def read_layout(btf: Btf | None, release: str, tracefs: Path | None) -> Layout:
     pause = read_format(tracefs, "writeback/balance_dirty_pages").get("pause")
     page_bits = (os.sysconf("SC_PAGESIZE")).bit_length() - 1
     if btf is None:
-        return layout_of_version(version, pause, _syscalls(tracefs), page_bits)
+        layout = layout_of_version(version, pause, _syscalls(tracefs), page_bits)
+        return msgspec.structs.replace(layout, has_tracefs=tracefs is not None)
     offsets = {field: btf.offset(field) for field in (*FIELDS, *ACTING_FIELDS)}
     arguments = {name: btf.raw_arguments(name) for name in (*RAW_TRACEPOINTS, *ACTING_TRACEPOINTS)}
     return Layout(
@@ -88,6 +91,7 @@ def read_layout(btf: Btf | None, release: str, tracefs: Path | None) -> Layout:
         pg_head=btf.enum_value("PG_head"),
         pg_writeback=btf.enum_value("PG_writeback"),
         page_bits=page_bits,
+        has_tracefs=tracefs is not None,
     )
 
 

@@ -52,6 +52,9 @@ class Layout(msgspec.Struct, frozen=True):
     """Bits of page flags; they move between kernels."""
     page_bits: int = 12
     has_btf: bool = True
+    has_tracefs: bool = True
+    """Where it is missing, `choose.limits` says what is lost and how to mount it, and no gap here
+    says so again."""
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -231,7 +234,8 @@ def _plan_block(b: _Builder) -> None:
 
 def _plan_pauses(b: _Builder) -> None:
     if b.layout.pause_offset is None:
-        b.gaps.append("no kernel-pause column: writeback:balance_dirty_pages is not in tracefs")
+        if b.layout.has_tracefs:
+            b.gaps.append("no kernel-pause column: writeback:balance_dirty_pages is not in tracefs")
         return
     b.defines.append(f"-DTP_PAUSE={b.layout.pause_offset}")
     b.add("on_pause", "pauses", Tier.DEFAULT, Kind.TRACEPOINT, "writeback/balance_dirty_pages")
@@ -240,7 +244,8 @@ def _plan_pauses(b: _Builder) -> None:
 def _plan_syscalls(b: _Builder) -> None:
     present = b.layout.syscalls
     if not present & {"write", "fsync"}:
-        b.gaps.append("no system call columns (ASKED, FSYNC): tracefs has no syscalls events")
+        if b.layout.has_tracefs:
+            b.gaps.append("no system call columns (ASKED, FSYNC): tracefs has no syscalls events")
         return
 
     def exits(calls: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,7 @@ def layout(version: tuple[int, int], *, tracefs: bool = True) -> Layout:
         syscalls=CALLS if tracefs else frozenset(),
         iter_btf_id=77 if version >= (5, 8) else None,
         pg_head=6 if version >= (5, 16) else 16,
+        has_tracefs=tracefs,
     )
 
 
@@ -124,7 +126,15 @@ def test_without_tracefs_only_what_needs_ids_is_missing() -> None:
     assert not plan.has("syscalls")
     assert plan.has("tasks")
     assert plan.has("block")
-    assert len(plan.gaps) == 2
+    assert plan.gaps == ()
+
+
+def test_a_tracefs_without_the_events_is_a_gap_for_each() -> None:
+    """A missing tracefs is told once, by `choose.limits`; this is a kernel built without them."""
+    facts = layout((6, 18))
+    bare = msgspec.structs.replace(facts, pause_offset=None, syscalls=frozenset())
+
+    assert len(make_plan(bare).gaps) == 2
 
 
 def test_real_start_time_stands_in_for_start_boottime() -> None:
