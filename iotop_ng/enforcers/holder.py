@@ -31,7 +31,6 @@ from iotop_ng.enforcers.tally import Held, Tally
 MESSAGE = struct.Struct("<4I")
 """(kind, policy, pid, tid), as struct event in bpf/hold.c."""
 IDLE_S = 1.0
-LETTING_GO_S = 1.0
 WORKER_GRACE_NS = 5_000_000
 """io_uring: time in which a submitter comes to wait by itself; then it is interrupted."""
 NICE = -10
@@ -237,20 +236,15 @@ class Holder:
     # -- the end -------------------------------------------------------------------------------
 
     def let_all_go(self) -> None:
-        """Detach from every thread; what cannot stop now, our end detaches."""
-        for tid in tuple(self._threads):
+        """Detach from the threads that are in a stop; our end detaches the others as they run.
+
+        Stopping one to detach from it would end its epoll_wait and the like with EINTR: signal(7).
+        """
+        for tid in tuple(self._held):
             with contextlib.suppress(ProcessLookupError):
-                if tid in self._held:
-                    ptrace.detach(tid)
-                    self._forget(tid)
-                else:
-                    ptrace.interrupt(tid)
-        end = time.monotonic() + LETTING_GO_S
-        while self._threads and time.monotonic() < end:
-            report = ptrace.next_report()
-            if report is None:
-                time.sleep(0.001)
-                continue
+                ptrace.detach(tid)
+            self._forget(tid)
+        while (report := ptrace.next_report()) is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._part(report)
         self._publish()
