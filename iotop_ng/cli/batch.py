@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from iotop_ng.cli.talk import complain
+from iotop_ng.cli.talk import complain, write
 from iotop_ng.clock import SystemClock
 from iotop_ng.config.settings import Settings
 from iotop_ng.errors import IotopError
@@ -23,7 +21,6 @@ from iotop_ng.sample import Need
 from iotop_ng.session import Session
 from iotop_ng.sources.choose import BestSource
 
-STDOUT = 1
 INTERRUPTED = 130
 _USUAL_PID_WIDTH = 7
 
@@ -187,29 +184,6 @@ def pid_width(path: Path = Path("/proc/sys/kernel/pid_max")) -> int:
         return len(path.read_text("ascii").strip())
     except OSError:
         return _USUAL_PID_WIDTH
-
-
-def write(data: bytes) -> None:
-    """Write all of it to stdout, at once: no buffer of ours is left to flush.
-
-    Raises:
-        IotopError: the disk is full, stdout is closed, or it cannot be written for another reason.
-    """
-    rest = memoryview(data)
-    while rest:
-        rest = rest[_write_some(rest) :]
-
-
-def _write_some(data: memoryview) -> int:
-    try:
-        return os.write(STDOUT, data)
-    except BlockingIOError:  # somebody who shares the terminal or pipe made it non-blocking
-        select.select((), (STDOUT,), ())
-        return 0
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise IotopError(f"stdout cannot be written: {error.strerror}") from None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from iotop_ng import __version__
+from iotop_ng.cli.commands import Jobs, commands
 from iotop_ng.cli.options import SECTIONS, Kind, Option, spellings, whole_name
 from iotop_ng.cli.talk import PROGRAM
 from iotop_ng.config.checks import Given, quoted
@@ -26,14 +27,14 @@ sudo), then from IOTOP_NG_* variables such as IOTOP_NG_INTERVAL, then from optio
 reads only the [batch] table of the file.
 
 \b
-Exit codes: 0 done, 1 could not do it, 2 wrong usage, 3 not permitted, 130 interrupted."""
+Exit codes: 0 done, 1 could not do it, 2 wrong usage, 3 not permitted, 4 target gone or protected,
+130 interrupted."""
 
 _CONTEXT = {
     "help_option_names": ["-h", "--help"],
     "token_normalize_func": whole_name,
     "max_content_width": 100,
 }
-_COMMAND_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Line:
@@ -89,11 +90,7 @@ class _Group(click.Group):
         self.format_commands(ctx, formatter)
 
 
-def group(
-    start: Callable[[Line], int],
-    doctor: Callable[..., int],
-    simulate: Callable[..., int] | None = None,
-) -> click.Group:
+def group(start: Callable[[Line], int], jobs: Jobs) -> click.Group:
     """Return the command line; `start` is called for the screen and batch output."""
 
     def bare(ctx: click.Context) -> int | None:
@@ -104,17 +101,6 @@ def group(
             raise UsageError(f"{line.first} cannot stand before {ctx.invoked_subcommand}")
         return None
 
-    commands = [
-        click.Command(
-            "doctor",
-            callback=doctor,
-            params=[click.Option(["json", "--json"], is_flag=True, help="one JSON object")],
-            short_help="what this host allows, what is missing, and what mends it",
-            help="Print what this host allows: each fact, what is lost, the command that mends it.",
-            context_settings=_COMMAND_CONTEXT,
-        ),
-        _simulate(simulate),
-    ]
     return _Group(
         PROGRAM,
         help=ABOUT,
@@ -122,36 +108,10 @@ def group(
         callback=click.pass_context(bare),
         invoke_without_command=True,
         params=list(_params()),
-        commands={str(command.name): command for command in commands},
+        commands={str(command.name): command for command in commands(jobs)},
         context_settings=_CONTEXT,
         subcommand_metavar="[COMMAND]",
     )
-
-
-def _simulate(job: Callable[..., int] | None) -> click.Command:
-    return click.Command(
-        "simulate",
-        callback=job,
-        params=[
-            click.Argument(["scenario"], required=False, default=""),
-            click.Option(
-                ["policies", "--policy"],
-                multiple=True,
-                metavar="NAME",
-                help="none, fixed-50, fixed-75, latency_target, rules, drop, or a file of rules"
-                " (.toml); may be repeated; without: all but drop",
-            ),
-            click.Option(
-                ["seed", "--seed"], type=click.IntRange(0, (1 << 64) - 1), default=1,
-                metavar="N", show_default=True, help="for all that is left to chance",
-            ),
-            click.Option(["json", "--json"], is_flag=True, help="one JSON object"),
-        ],
-        short_help="policies on a simulated machine, with scores and plots",
-        help="Try policies on a simulated machine: steady (the default), slowdown, bursty, sparse,"
-        " many, container, or a file (.toml). Nothing real is touched.",
-        context_settings=_COMMAND_CONTEXT,
-    )  # fmt: skip
 
 
 def _params() -> Iterator[click.Parameter]:

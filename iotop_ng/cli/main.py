@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from iotop_ng.cli import screen
+from iotop_ng.cli.jobs import JOBS
 from iotop_ng.cli.line import Line, group, one_line
 from iotop_ng.cli.talk import PROGRAM, complain
 from iotop_ng.config.layers import NO_TERMINAL, load
@@ -25,7 +26,7 @@ def main() -> None:
     """Run the program and exit."""
     _open_missing_descriptors()
     if _COMPLETION in os.environ:
-        group(start, doctor, simulate).main(prog_name=PROGRAM)
+        group(start, JOBS).main(prog_name=PROGRAM)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -34,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Only with IOTOP_NG_DEBUG=1 an error in the program itself leaves as it is.
     """
-    cli = group(start, doctor, simulate)
+    cli = group(start, JOBS)
     try:
         with cli.make_context(PROGRAM, list(arguments)) as context:
             return int(cli.invoke(context) or 0)
@@ -90,20 +91,6 @@ def check_theme(settings: Settings) -> None:
     from iotop_ng.view.themes import load_themes  # noqa: PLC0415 - only for who names a theme
 
     load_themes(settings.themes_dir)[settings.theme]
-
-
-def doctor(*, json: bool) -> int:
-    """Print what this host allows."""
-    from iotop_ng.cli import doctor as job  # noqa: PLC0415 - it reads the sources' modules
-
-    return job.run(json=json)
-
-
-def simulate(*, scenario: str, policies: Sequence[str], seed: int, json: bool) -> int:
-    """Compare policies on a simulated machine."""
-    from iotop_ng.cli import simulate as job  # noqa: PLC0415 - the model and the whole simulation
-
-    return job.run(scenario, policies, seed, json=json)
 
 
 def _explained(error: Exception, cli: click.Group) -> tuple[int | None, str]:

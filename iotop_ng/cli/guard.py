@@ -1,0 +1,193 @@
+"""`iotop-ng guard`: rules at work without a screen, one line per event; a rehearsal by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from iotop_ng.cli import amounts
+from iotop_ng.cli.batch import INTERRUPTED, stopping
+from iotop_ng.cli.desk import Desk, Keeper, as_error
+from iotop_ng.cli.policy_lines import SCHEMA, clock_time
+from iotop_ng.cli.talk import complain
+from iotop_ng.clock import NS_PER_S
+from iotop_ng.control.engine import Engine
+from iotop_ng.control.ruling import TICK_NS
+from iotop_ng.errors import IotopError, UsageError
+from iotop_ng.export.records import rfc3339
+from iotop_ng.model.frame import Frame, PolicyEvent
+from iotop_ng.policy.rule import Rules
+from iotop_ng.policy.rules import parse_rules
+from iotop_ng.policy.tables import TableError
+from iotop_ng.ports import Source
+from iotop_ng.session import Session
+from iotop_ng.sources.choose import BestSource
+from iotop_ng.units import clean
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What `guard --json` prints per event."""
+
+    schema: int
+    time: str
+    what: str
+    """would, applied, adjusted, released, expired, ended, failed, refused or notice."""
+    name: str
+    text: str
+    by: str
+    enforce: bool
+
+
+def run(
+    rules: str,
+    *,
+    enforce: bool,
+    duration: str | None,
+    json: bool,
+    desk: Desk,
+    make_source: Callable[[], Source] = BestSource,
+) -> int:
+    """Watch until the time is over or a signal comes; return the exit code.
+
+    Args:
+        rules: path of a TOML file.
+        enforce: do it; else the keeper does everything but the effect.
+        duration: how long; None for no end.
+        json: objects, not lines.
+        desk: where the keeper, the clock and stdout are.
+        make_source: what is watched.
+
+    Raises:
+        IotopError: the rules cannot be read, or nothing can be watched or done here.
+    """
+    duration_s = None
+    if duration is not None:
+        duration_s = amounts.read(amounts.span, duration, "--duration") / NS_PER_S
+    try:
+        wanted = read_rules(rules)
+    except TableError as error:
+        for problem in error.problems:
+            line = f":{problem.line}" if problem.line else ""
+            complain(f"{clean(rules, 200)}{line}: {problem.text}")
+        return error.exit_code
+    desk.need_root("guard")
+    engine = _engine(wanted, desk, enforce=enforce)
+    teller = Teller(wanted, desk, enforce=enforce, is_json=json)
+    session = Session(make_source(), desk.clock, TICK_NS / NS_PER_S, 1, control=engine)
+    with stopping(session) as was_stopped:
+        try:
+            failed = engine.warm()
+            if failed is not None:
+                raise as_error(failed)
+            teller.begin()
+            for frame in session.frames(None, duration_s):
+                teller.tell(frame)
+        except IotopError:
+            # Ctrl-C also ends the child that compiles, and the source complains about that.
+            if not was_stopped():
+                raise
+        finally:
+            engine.close()
+            session.close()
+            teller.end()
+    return INTERRUPTED if was_stopped() else 0
+
+
+def read_rules(path: str) -> Rules:
+    """Return the rules of a file.
+
+    Raises:
+        UsageError: it cannot be read; as a TableError it names every mistake and its line.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UsageError(f"{clean(path, 200)}: cannot be read: {why}") from None
+    return parse_rules(text, path)
+
+
+class Teller:
+    """Prints what is new from frame to frame."""
+
+    def __init__(self, rules: Rules, desk: Desk, *, enforce: bool, is_json: bool) -> None:
+        names = [rule.name for rule in rules.rules] + [guard.name for guard in rules.guards]
+        self._authors = {f"rule {name}" for name in names}
+        self._counts = (len(rules.rules), len(rules.guards))
+        self._desk = desk
+        self._enforce = enforce
+        self._is_json = is_json
+        self._since_ns = desk.clock.wall_ns()
+        self._highest = 0
+        self._lowest = 0
+        self._said: set[str] = set()
+        self._held = 0
+
+    def begin(self) -> None:
+        """Say what is going on."""
+        rules, guards = self._counts
+        what = "enforcing" if self._enforce else "dry run, nothing is done without --enforce"
+        complain(f"{what}: {_number(rules, 'rule')}, {_number(guards, 'guard')}")
+
+    def tell(self, frame: Frame) -> None:
+        """Print the events of the rules, and say once what is wrong."""
+        self._held = sum(one.by in self._authors for one in frame.policies)
+        remarks = (*frame.notes, frame.policy_problem) if frame.policy_problem else frame.notes
+        for remark in remarks:
+            if remark not in self._said:
+                self._said.add(remark)
+                complain(remark)
+        for event in self._new(frame.policy_events):
+            self._desk.write(self._line(event))
+
+    def end(self) -> None:
+        """Say that all was let go."""
+        if self._held and self._enforce:
+            complain(f"released {_number(self._held, 'policy', 'policies')}")
+
+    def _new(self, events: Sequence[PolicyEvent]) -> Iterator[PolicyEvent]:
+        """Yield the rules' own events that were not seen yet, and none from before our time."""
+        for event in events:
+            # The keeper counts up; what only the rules know is counted down.
+            if self._lowest <= event.seq <= self._highest:
+                continue
+            self._highest = max(self._highest, event.seq)
+            self._lowest = min(self._lowest, event.seq)
+            if event.by in self._authors and event.wall_ns >= self._since_ns:
+                yield event
+
+    def _line(self, event: PolicyEvent) -> bytes:
+        if self._is_json:
+            line = Line(
+                SCHEMA, rfc3339(event.wall_ns), event.what, event.name, event.text, event.by,
+                self._enforce,
+            )  # fmt: skip
+            return msgspec.json.encode(line) + b"\n"
+        text = event.text if event.text.startswith(event.name) else f"{event.name}: {event.text}"
+        text = text.removeprefix(f"{event.what} ")
+        line_text = f"{clock_time(event.wall_ns)}  {event.what} {text} ({event.by})\n"
+        return line_text.encode("utf-8", "replace")
+
+
+def _engine(rules: Rules, desk: Desk, *, enforce: bool) -> Engine:
+    from iotop_ng.enforcers.client import this_author  # noqa: PLC0415 - root's business
+
+    def opened() -> Keeper:
+        keeper = desk.open_keeper(True, "guard")
+        if keeper is None:
+            raise IotopError("iotop-ng could not start its keeper")
+        return keeper
+
+    return Engine(
+        rules,
+        this_author("guard"),
+        enforce=enforce,
+        open_keeper=opened,
+        find_keeper=lambda: desk.open_keeper(False, "guard"),
+    )
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"

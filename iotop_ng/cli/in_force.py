@@ -1,0 +1,148 @@
+"""`iotop-ng policies` and `iotop-ng release`: what all clients have in force, and its end.
+
+Neither starts a keeper: where none runs, nothing is in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import msgspec
+
+from iotop_ng.cli.course import Course, Disks
+from iotop_ng.cli.desk import Desk, Keeper, Signals
+from iotop_ng.cli.meter import Meter
+from iotop_ng.cli.policy_lines import SCHEMA, Record, table
+from iotop_ng.cli.talk import complain
+from iotop_ng.cli.targets import Asked, parse_targets
+from iotop_ng.clock import NS_PER_S
+from iotop_ng.enforcers.orders import InForce
+from iotop_ng.errors import UsageError
+from iotop_ng.export.records import rfc3339
+from iotop_ng.policy.actions import CgroupTarget, ProcessTarget, Reason
+
+NOTHING = "nothing is in force"
+INTERRUPTED = 130
+_MEASURED_NS = NS_PER_S
+"""Between the two looks that rates are made of."""
+
+
+class InForceNow(msgspec.Struct, frozen=True):
+    """What `policies --json` prints."""
+
+    schema: int
+    time: str
+    policies: tuple[Record, ...]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What `release --json` prints."""
+
+    schema: int
+    released: tuple[str, ...]
+    """Names; of --all without a keeper, what a dead one had left, one sentence each."""
+    problems: tuple[str, ...]
+
+
+def policies(*, json: bool, desk: Desk) -> int:
+    """Print what is in force; return the exit code."""
+    desk.need_root("policies")
+    records: tuple[Record, ...] = ()
+    with desk.signals() as signals:
+        keeper = desk.open_keeper(False, "command")
+        if keeper is not None:
+            with closing(keeper):
+                records = _looked_at(keeper, desk, signals)
+        if signals.is_set:
+            return INTERRUPTED
+    if not records:
+        complain(NOTHING)
+    if json:
+        now = InForceNow(SCHEMA, rfc3339(desk.clock.wall_ns()), records)
+        desk.write(msgspec.json.encode(now) + b"\n")
+    elif records:
+        desk.write("".join(f"{line}\n" for line in table(records)).encode("utf-8", "replace"))
+    return 0
+
+
+def _looked_at(keeper: Keeper, desk: Desk, signals: Signals) -> tuple[Record, ...]:
+    """Look twice: rates are made of totals."""
+    first = keeper.look(0)
+    if not first.policies:
+        return ()
+    disks = Disks(desk.clock, desk.root)
+    courses = {
+        policy.id: Course(
+            policy, first.now_ns, Meter(policy.order.target, desk.clock, desk.root), disks
+        )
+        for policy in first.policies
+    }
+    signals.wait(desk.clock.mono_ns() + _MEASURED_NS, keeper.fileno())
+    second = keeper.look(first.events[-1].seq if first.events else 0)
+    disks.read()
+    disks.close()
+    return tuple(
+        courses[policy.id].take(policy, second.now_ns)
+        for policy in second.policies
+        if policy.id in courses
+    )
+
+
+def release(*, targets: Sequence[str], every: bool, json: bool, desk: Desk) -> int:
+    """Take back what is in force on the targets, or all; return the exit code.
+
+    Raises:
+        UsageError: neither targets nor --all, or both.
+    """
+    if every == bool(targets):
+        raise UsageError("release needs either TARGETs or --all, which takes back everything")
+    asked = parse_targets(targets, every=False)
+    desk.need_root("release")
+    keeper = desk.open_keeper(False, "command")
+    if keeper is None:
+        # Without a keeper nothing is in force but what a dead one may have left in the kernel.
+        taken = Taken(SCHEMA, desk.recover() if every else (), ())
+        unmatched = asked
+    else:
+        with closing(keeper):
+            taken, unmatched = _release(keeper, asked, every=every)
+    if every and not taken.released and not taken.problems:
+        complain(NOTHING)
+    for one in unmatched:
+        complain(f"{one}: {NOTHING} on it")
+    for problem in taken.problems:
+        complain(problem)
+    if json:
+        desk.write(msgspec.json.encode(taken) + b"\n")
+    else:
+        desk.write("".join(f"released {name}\n" for name in taken.released).encode("utf-8"))
+    return 1 if unmatched or taken.problems else 0
+
+
+def _release(
+    keeper: Keeper, asked: Sequence[Asked], *, every: bool
+) -> tuple[Taken, tuple[Asked, ...]]:
+    """Release what is meant, and return with it those that nothing is in force on."""
+    reason = Reason("", "released on the command line")
+    present = keeper.look(0).policies
+    if every:
+        released = keeper.release(None, reason) if present else None
+        unmatched: tuple[Asked, ...] = ()
+    else:
+        ids = [policy.id for policy in present if any(_is_meant(one, policy) for one in asked)]
+        unmatched = tuple(one for one in asked if not any(_is_meant(one, p) for p in present))
+        released = keeper.release(tuple(ids), reason) if ids else None
+    if released is None:
+        return Taken(SCHEMA, (), ()), unmatched
+    return Taken(SCHEMA, released.names, released.problems), unmatched
+
+
+def _is_meant(asked: Asked, policy: InForce) -> bool:
+    """Say whether a policy is on what a TARGET names; releasing too much harms nobody."""
+    match policy.order.target:
+        case ProcessTarget(pid=pid):
+            by_name = asked.kind == "comm" and policy.name.rpartition("[")[0] == asked.value
+            return by_name or (asked.kind == "pid" and int(asked.value) == pid)
+        case CgroupTarget(path=path):
+            return asked.kind == "cgroup" and path.rstrip("/") == asked.value.rstrip("/")
