@@ -126,6 +126,16 @@ class KeeperClient:
             time.sleep(_PAUSE_S if connection is not None else 0)
         raise EnforcerError(f"the keeper in {place.path} does not answer")
 
+    @property
+    def is_open(self) -> bool:
+        """The keeper was there when it was last asked."""
+        return not self._ended
+
+    @property
+    def keeper_pid(self) -> int:
+        """The keeper's process."""
+        return self.welcome.pid
+
     def ladder(self, order: Order) -> tuple[Rung, ...]:
         """Return what would work on the order's target, best first; nothing is done.
 
@@ -143,14 +153,18 @@ class KeeperClient:
         return self._expect(Apply(order), Applied).policy
 
     def change(
-        self, number: int, reason: Reason, lease_ns: int, rate: int | None = None
+        self,
+        id: int,  # noqa: A002 - the word of the messages
+        reason: Reason,
+        lease_ns: int,
+        rate: int | None = None,
     ) -> InForce:
         """Start the lease anew, and go over to another rate when one is given.
 
         Raises:
             IotopError: as in `ladder`.
         """
-        return self._expect(Change(number, reason, lease_ns, rate), Applied).policy
+        return self._expect(Change(id, reason, lease_ns, rate), Applied).policy
 
     def release(self, ids: tuple[int, ...] | None, reason: Reason) -> Released:
         """Take back these, or everything that is in force, whoever applied it.

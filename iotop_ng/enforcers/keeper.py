@@ -63,8 +63,9 @@ def _keep(place: RunDir, ready_fd: int) -> int:
         return 0
     journal = Journal(place.journal, processes.boot_id())
     audit = audit_log()
+    mechanisms = enforcers()
     core = Core(
-        enforcers(),
+        mechanisms,
         journal,
         HostPinner(),
         SystemClock(),
@@ -73,11 +74,16 @@ def _keep(place: RunDir, ready_fd: int) -> int:
         first_seq=time.time_ns() // 1_000_000,
         pid=os.getpid(),
     )
+
+    def prepare() -> None:
+        for mechanism in mechanisms.values():
+            mechanism.preload()
+
     core.recover()
     _prefer_survival()
     with _woken_by_signals() as wake:
         listener = listen(str(place.socket))
-        server = Server(core, listener, wake)
+        server = Server(core, listener, wake, prepare)
         for number in _SIGNALS:
             signal.signal(number, lambda _number, _frame: server.stop())
         _tell(ready_fd, READY)

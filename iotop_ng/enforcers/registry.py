@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import cast
 
@@ -58,6 +59,11 @@ class LateEnforcer:
             raise EnforcerError(f"{self._mechanism.value} cannot be loaded: {error}") from error
         return loaded.apply(pinned, order, note)
 
+    def preload(self) -> None:
+        """Read its module now, if it can be read: the first order need not wait for it."""
+        with contextlib.suppress(ImportError):
+            self._load()
+
     def _load(self) -> Enforcer:
         if self._loaded is None:
             module = importlib.import_module(f"{_PACKAGE}.{self._module}")
@@ -70,7 +76,7 @@ class LateEnforcer:
         return self._loaded
 
 
-def enforcers() -> dict[Mechanism, Enforcer]:
+def enforcers() -> dict[Mechanism, LateEnforcer]:
     """Return every mechanism that acts; dry run is the keeper's own."""
     return {
         mechanism: LateEnforcer(mechanism, module, name)

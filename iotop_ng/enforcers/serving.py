@@ -11,6 +11,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -63,12 +64,16 @@ class Server:
         core: answers.
         listener: from `listen`.
         wake: a descriptor that can be read when a signal came.
+        prepare: called once, when the first client has its answer: what it will need soon.
     """
 
-    def __init__(self, core: Core, listener: socket.socket, wake: int) -> None:
+    def __init__(
+        self, core: Core, listener: socket.socket, wake: int, prepare: Callable[[], None]
+    ) -> None:
         self._core = core
         self._listener = listener
         self._wake = wake
+        self._prepare: Callable[[], None] | None = prepare
         self._clients: dict[int, Client] = {}
         self._next = 1
         self._due = 0.0
@@ -180,6 +185,9 @@ class Server:
             self._drop(client)
         if self._core.is_idle:
             self._due = 0.0
+        if self._prepare is not None:
+            prepare, self._prepare = self._prepare, None
+            prepare()
 
     def _send(self, client: Client, answer: Answer) -> bool:
         """Send without waiting; False when it cannot be sent."""
