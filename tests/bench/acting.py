@@ -27,8 +27,15 @@ _DISK_BYTES = 1 << 30
 _PERIOD_S = 0.05
 
 Undo = Callable[[], None]
-Limiter = Callable[[Hog, int], Undo]
-"""(hog, bytes per second) -> how it is taken back. Returns when the limit is in force."""
+
+
+class Limiter(NamedTuple):
+    """One way of limiting a hog."""
+
+    apply: Callable[[Hog, int], Undo]
+    """(hog, bytes per second) -> how it is taken back. Returns when the limit is in force."""
+    prepare: Callable[[Hog, int], None] = lambda *_: None
+    """What happens before somebody decides: the dialog asks what would work."""
 
 
 class Place(NamedTuple):
@@ -115,13 +122,16 @@ def order(hog: Hog, mechanism: Mechanism, rate: int, kind: Kind = Kind.THROTTLE)
 def by_keeper(client: KeeperClient, mechanism: Mechanism, kind: Kind = Kind.THROTTLE) -> Limiter:
     """Limit by one of our own mechanisms."""
 
+    def prepare(hog: Hog, rate: int) -> None:
+        client.ladder(order(hog, mechanism, rate, kind))
+
     def apply(hog: Hog, rate: int) -> Undo:
         policy = client.apply(order(hog, mechanism, rate, kind))
         if policy.problem:
             print(f"  {hog.way.name}: {policy.problem}")
         return lambda: released(client, policy.id)
 
-    return apply
+    return Limiter(apply, prepare)
 
 
 def released(client: KeeperClient, number: int) -> None:
@@ -176,7 +186,7 @@ def plain_io_max(cgroup: Path, disk: str) -> Limiter:
 
         return undo
 
-    return apply
+    return Limiter(apply)
 
 
 def plain_ionice(hog: Hog, _: int) -> Undo:

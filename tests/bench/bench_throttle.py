@@ -68,6 +68,7 @@ EVERY_WAY = (
     Way("write", signals="block"),
     Way("write", signals="go"),
     Way("write", signals="stop"),
+    Way("write", signals="idle"),
 )
 FEW_WAYS = (Way("write"), Way("direct"), Way("write", sync=16))
 OTHERS = ("pause", "io_max", "io.max by hand", "ionice", "stop/continue")
@@ -183,8 +184,9 @@ def measure(here: Place, job: Job, cgroup: Path | None, options: argparse.Namesp
     ) as hog:
         began, at_first = time.monotonic(), hog.counts()
         time.sleep(options.free)
+        job.limiter.prepare(hog, job.cap)
         before, asked = hog.counts(), time.monotonic()
-        undo = job.limiter(hog, job.cap)
+        undo = job.limiter.apply(hog, job.cap)
         answered = time.monotonic()
         last, written = hog.counts(), hog.written_bytes()
         sectors = diskstats(here.disk).sectors_written
@@ -215,7 +217,7 @@ def measure(here: Place, job: Job, cgroup: Path | None, options: argparse.Namesp
 def held_ms(hog: Hog, since_ops: int, job: Job, asked: float) -> float | None:
     """Return how long after `asked` the hog was held; None: it is not at the end."""
     under_way = job.way.threads * (DEPTH if job.way.way in ASYNC else 1)
-    slack = job.cap * BURST_S + job.way.size * under_way
+    slack = job.cap * BURST_S + 2 * job.way.size * under_way
     held = held_at(hog.moments(since_ops), job.way.size, job.cap, slack)
     return None if held is None else max(held / 1e6 - asked * 1e3, 0)
 
@@ -228,8 +230,8 @@ def limiters(
         "hold": by_keeper(client, Mechanism.HOLD),
         "pause": by_keeper(client, Mechanism.PAUSE),
         "our ionice": by_keeper(client, Mechanism.IONICE, Kind.IONICE),
-        "ionice": plain_ionice,
-        "stop/continue": stop_continue,
+        "ionice": Limiter(plain_ionice),
+        "stop/continue": Limiter(stop_continue),
     }
     if cgroup is not None:
         found["io_max"] = by_keeper(client, Mechanism.IO_MAX)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -160,11 +159,13 @@ class Bench:
         ) as hog:
             time.sleep(FLOOD_S)
             try:
+                if limiter:
+                    limiter.prepare(hog, int(options.cap * MB))
                 phase = self.watch(
                     name,
                     options.seconds,
                     hog,
-                    lambda: limiter(hog, int(options.cap * MB)) if limiter else _nothing,
+                    lambda: limiter.apply(hog, int(options.cap * MB)) if limiter else _nothing,
                 )
             except IotopError as problem:
                 print(f"{name}: {problem}", flush=True)
@@ -198,7 +199,7 @@ def guarding(limit_ms: float) -> Limiter:
 
         return undo
 
-    return apply
+    return Limiter(apply)
 
 
 def limiters(
@@ -211,7 +212,7 @@ def limiters(
         "drop": by_keeper(client, Mechanism.DROP, Kind.DROP),
         "guard": guarding(limit_ms),
         "pause": by_keeper(client, Mechanism.PAUSE),
-        "ionice": plain_ionice,
+        "ionice": Limiter(plain_ionice),
     }
     if cgroup is not None:
         found["io_max"] = by_keeper(client, Mechanism.IO_MAX)
@@ -312,4 +313,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

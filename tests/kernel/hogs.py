@@ -74,6 +74,37 @@ class Way(NamedTuple):
 
 
 @final
+class Counted:
+    """What a hog counts, in memory that it shares with us."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+        os.truncate(path, _RING_AT + 8 * _RING)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+
+    def counts(self) -> Counts:
+        """Return what was counted so far; the hog need not run for that."""
+        numbers = memoryview(self._map)[: 8 * len(Counts._fields)].cast("Q")
+        return Counts._make(numbers.tolist())
+
+    def moments(self, since_ops: int) -> list[int]:
+        """Return when each operation after the first `since_ops` ended, CLOCK_MONOTONIC ns.
+
+        The newest 1 Mi are kept.
+        """
+        ops = self.counts().ops
+        since_ops = max(since_ops, ops - _RING + 4096)
+        ring = memoryview(self._map)[_RING_AT:].cast("Q")
+        return sorted(ring[number % _RING] for number in range(since_ops, ops))
+
+    def close(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+
+@final
 class Hog:
     """A running hog.
 
@@ -99,14 +130,10 @@ class Hog:
     ) -> None:
         self.way = way
         self._files = directory / f"hog-{time.monotonic_ns()}"
-        self._counts_path = counts / self._files.name
-        self._counts_path.touch()
-        os.truncate(self._counts_path, _RING_AT + 8 * _RING)
-        with self._counts_path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 0)
+        self._counted = Counted(counts / self._files.name)
         self._process = subprocess.Popen(
             [
-                *started_by, program, way.way, self._files, self._counts_path,
+                *started_by, program, way.way, self._files, self._counted.path,
                 f"size={way.size}", f"threads={way.threads}", f"sync={way.sync}",
                 f"signals={way.signals}", f"rate={rate}", f"span={span // way.threads}",
             ]
@@ -135,18 +162,11 @@ class Hog:
 
     def counts(self) -> Counts:
         """Return what it has counted so far; it need not run for that."""
-        numbers = memoryview(self._map)[: 8 * len(Counts._fields)].cast("Q")
-        return Counts._make(numbers.tolist())
+        return self._counted.counts()
 
     def moments(self, since_ops: int) -> list[int]:
-        """Return when each operation after the first `since_ops` ended, CLOCK_MONOTONIC ns.
-
-        The newest 1 Mi are kept.
-        """
-        ops = self.counts().ops
-        since_ops = max(since_ops, ops - _RING + 4096)
-        ring = memoryview(self._map)[_RING_AT:].cast("Q")
-        return sorted(ring[number % _RING] for number in range(since_ops, ops))
+        """Return when each operation after the first `since_ops` ended, CLOCK_MONOTONIC ns."""
+        return self._counted.moments(since_ops)
 
     @property
     def target(self) -> ProcessTarget:
@@ -178,7 +198,7 @@ class Hog:
             self._process.wait()
         for path in self._files.parent.glob(f"{self._files.name}.*"):
             path.unlink()
-        self._counts_path.unlink(missing_ok=True)
+        self._counted.close()
 
 
 def process_target(pid: int) -> ProcessTarget:

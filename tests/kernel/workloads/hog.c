@@ -10,10 +10,13 @@
 //                                                     block: block every signal
 //                                                     go:    send SIGURG to its own threads
 //                                                     stop:  stop itself twice a second
+//                                                     idle:  have a thread wait in epoll_wait,
+//                                                            which no stop may interrupt
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/statvfs.h>
@@ -89,6 +92,19 @@ static void *preempt(void *unused)
 			add(&counts->urg_lost, 1);
 		nap_us(1000);
 	}
+	return NULL;
+}
+
+/* epoll_wait fails with EINTR when its thread is stopped, also without a handler: signal(7). */
+static void *wait_idly(void *unused)
+{
+	struct epoll_event event;
+	int fd = epoll_create1(0);
+
+	(void)unused;
+	while (!ending)
+		if (epoll_wait(fd, &event, 1, -1) < 0)
+			add(&counts->interrupted, 1);
 	return NULL;
 }
 
@@ -336,6 +352,8 @@ int main(int argc, char **argv)
 	while ((int)get(&counts->ready) < threads - 1)
 		nap_us(1000);
 	if (is(signals, "go") && pthread_create(&sender, NULL, preempt, NULL))
+		fail("pthread_create");
+	if (is(signals, "idle") && pthread_create(&sender, NULL, wait_idly, NULL))
 		fail("pthread_create");
 	work((void *)0);
 	for (int i = 1; i < threads; i++)
