@@ -133,15 +133,16 @@ class Session:
             if self._is_stopping:
                 return last_due
             self._do_jobs()
-            due = next_due(last_due, self._clock.mono_ns(), round(self.interval_s * NS_PER_S))
+            now = self._clock.mono_ns()
+            due = next_due(last_due, now, round(self.interval_s * NS_PER_S))
             due = due if end is None else min(due, end)
-            look = None if eye is None else eye.due_ns
+            look = None if eye is None else eye.next_ns(now)
             self._clock.sleep_until(due if look is None else min(due, look), self._wake)
             now = self._clock.mono_ns()
             if now >= due:
                 self._do_jobs()
                 return due
-            if eye is not None and eye.is_due(now):
+            if eye is not None and look is not None and now >= look:
                 eye.look_between(self._source, self.needs, now)
 
     def _do_jobs(self) -> None:
@@ -167,18 +168,21 @@ class _Eye:
         self._last_ns: int | None = None
         self._ended: dict[int, Process] = {}
 
-    @property
-    def due_ns(self) -> int | None:
-        """When to look next; None: not by itself."""
-        interval_s = self.control.interval_s
-        if interval_s is None:
+    def next_ns(self, now: int) -> int | None:
+        """Return when to look next; None: not by itself. Looks that were missed are left out."""
+        step = self._step_ns()
+        if step is None:
             return None
-        return 0 if self._last_ns is None else self._last_ns + round(interval_s * NS_PER_S)
+        return now if self._last_ns is None else next_due(self._last_ns, now, step)
 
     def is_due(self, now: int) -> bool:
-        """Say whether it is time to look."""
-        due = self.due_ns
-        return due is not None and now >= due
+        """Say whether a look is due since the last one."""
+        step = self._step_ns()
+        return step is not None and (self._last_ns is None or now >= self._last_ns + step)
+
+    def _step_ns(self) -> int | None:
+        interval_s = self.control.interval_s
+        return None if interval_s is None else max(round(interval_s * NS_PER_S), 1)
 
     def read(self, source: Source, needs: frozenset[Need]) -> Sample:
         """Read what readers and the control need; a failure makes the control blind."""
@@ -190,7 +194,7 @@ class _Eye:
 
     def look(self, sample: Sample, now: int) -> None:
         """Show the control the interval since its last look."""
-        step = max(round((self.control.interval_s or 0) * NS_PER_S), 1)
+        step = self._step_ns() or 1
         last = now if self._last_ns is None else self._last_ns
         self._last_ns = last + (now - last) // step * step
         frame = self._tracker.advance(sample)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from iotop_ng.enforcers.orders import Failed, InForce, Listing, Order, Released, Rung
+from iotop_ng.enforcers.orders import Failed, InForce, Listing, Order, Released, Rung, Welcome
 from iotop_ng.errors import IotopError
 from iotop_ng.policy.actions import Reason
 
@@ -16,17 +16,16 @@ class Keeper(Protocol):
     """One connection: `iotop_ng.enforcers.client.KeeperClient`.
 
     Every call raises an IotopError of the kind that the keeper's answer has. When the keeper has
-    died, `is_open` is False from then on, and nothing is in force any more.
+    died nothing is in force any more: the client has seen to that before it raises.
     """
 
     @property
-    def is_open(self) -> bool:
-        """The keeper is there."""
+    def welcome(self) -> Welcome:
+        """What the keeper said first."""
         ...
 
-    @property
-    def keeper_pid(self) -> int:
-        """The keeper's process."""
+    def fileno(self) -> int:
+        """Return the connection's descriptor, less than 0 when the keeper is not there any more."""
         ...
 
     def ladder(self, order: Order) -> tuple[Rung, ...]:
@@ -38,8 +37,8 @@ class Keeper(Protocol):
         ...
 
     def change(
-        self, id: int, reason: Reason, lease_ns: int, rate: int | None = None  # noqa: A002
-    ) -> InForce:  # fmt: skip
+        self, number: int, reason: Reason, lease_ns: int, rate: int | None = None
+    ) -> InForce:
         """Set another rate, or only start the lease anew."""
         ...
 
@@ -84,7 +83,7 @@ class Link:
     @property
     def keeper_pid(self) -> int | None:
         """The keeper's process, None without a connection."""
-        return None if self._keeper is None else self._keeper.keeper_pid
+        return None if self._keeper is None else self._keeper.welcome.pid
 
     def warm(self) -> Failed | None:
         """Connect now, so that the next order need not wait for a process to start."""
@@ -153,7 +152,7 @@ class Link:
 
     def _drop_dead(self) -> None:
         keeper = self._keeper
-        if keeper is not None and not keeper.is_open:
+        if keeper is not None and keeper.fileno() < 0:
             self._keeper = None
             self._mine.clear()
             self.losses += 1

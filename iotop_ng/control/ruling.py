@@ -77,6 +77,8 @@ class Ruling:
         self._losses = link.losses
         self._missing = 0
         self._last_ns: int | None = None
+        self._has_opened = False
+        """In the last tick: the first hold may take seconds, and meanwhile nothing is read."""
         self._rest_until_ns = 0
         self._errors = 0
         self.problem = ""
@@ -100,7 +102,8 @@ class Ruling:
     def _tick(self, frame: Frame) -> None:
         late_ns = 0 if self._last_ns is None else frame.mono_ns - self._last_ns
         self._last_ns, self._missing = frame.mono_ns, 0
-        if self._ids and late_ns > PATIENCE_NS:
+        has_opened, self._has_opened = self._has_opened, False
+        if self._ids and late_ns > PATIENCE_NS and not has_opened:
             self.fail_open(f"nothing was measured for {late_ns / 1e9:.1f} s")
         self._note_loss(frame.mono_ns)
         self._pay()
@@ -207,6 +210,7 @@ class Ruling:
                 assert_never(action)
 
     def _open(self, action: Throttle | Drop, now_ns: int) -> None:
+        self._has_opened = True
         found = self._link.apply(order_of(action, enforce=self._enforce))
         if not isinstance(found, Failed):
             self._ids[action.target] = found.id

@@ -38,6 +38,7 @@ from iotop_ng.policy.actions import Reason
 
 T = TypeVar("T")
 GUARD = Author(client="guard", pid=6000, uid=0, user="root", terminal="/dev/pts/3")
+KEEPER_PID = 7000
 _ERRORS = {one.exit_code: one for one in (UsageError, NotPermittedError, TargetError)}
 
 
@@ -63,11 +64,11 @@ class FakeKeeper:
         self.asked: list[Request] = []
         self.refuses: Callable[[Request], IotopError | None] = lambda _: None
         self.is_open = True
+        self.welcome = Welcome(PROTOCOL, KEEPER_PID)
         self._ask(Hello(PROTOCOL, author), Welcome)
 
-    @property
-    def keeper_pid(self) -> int:
-        return 7000
+    def fileno(self) -> int:
+        return 3 if self.is_open else -1
 
     def ladder(self, order: Order) -> tuple[Rung, ...]:
         return self._ask(AskLadder(order), Ladder).rungs
@@ -76,9 +77,9 @@ class FakeKeeper:
         return self._ask(Apply(order), Applied).policy
 
     def change(
-        self, id: int, reason: Reason, lease_ns: int, rate: int | None = None  # noqa: A002
-    ) -> InForce:  # fmt: skip
-        return self._ask(Change(id, reason, lease_ns, rate), Applied).policy
+        self, number: int, reason: Reason, lease_ns: int, rate: int | None = None
+    ) -> InForce:
+        return self._ask(Change(number, reason, lease_ns, rate), Applied).policy
 
     def release(self, ids: tuple[int, ...] | None, reason: Reason) -> Released:
         return self._ask(Release(reason, ids), Released)

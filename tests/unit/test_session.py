@@ -249,3 +249,34 @@ def test_a_wake_counts_once() -> None:
     looked_at.wake()
 
     assert [frame.tick for frame in looked_at.frames(count=2)] == [0, 1, 2]
+
+
+def test_jobs_are_done_in_the_sessions_thread_between_readings() -> None:
+    looked_at, source, _ = session()
+    done: list[tuple[str, float, int]] = []
+
+    def job(name: str) -> None:
+        done.append((name, len(source.readings), threading.get_ident()))
+
+    looked_at.ask(lambda: job("before"))
+    for frame in looked_at.frames(count=2):
+        if frame.tick == 1:
+            looked_at.ask(lambda: job("first"))
+            looked_at.ask(lambda: job("second"))
+
+    me = threading.get_ident()
+    assert done == [("before", 1, me), ("first", 2, me), ("second", 2, me)]
+    assert times(source) == [0, 1, 2]
+
+
+def test_a_job_wakes_a_sleeping_session_and_no_frame_comes_of_it() -> None:
+    sleeper = _Sleeper()
+    sleeper.has_frame.acquire(timeout=30)
+    done = threading.Event()
+
+    sleeper.session.ask(done.set)
+    is_done = done.wait(30)
+    sleeper.stop()
+
+    assert is_done
+    assert len(sleeper.frames) == 1

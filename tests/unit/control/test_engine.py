@@ -1,0 +1,426 @@
+"""Rules and people through the real engine and the real keeper's core, over a fake world."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from iotop_ng.control.engine import Engine, ours
+from iotop_ng.control.ruling import HAND_REST_NS
+from iotop_ng.enforcers.orders import (
+    LADDER,
+    Apply,
+    Change,
+    Failed,
+    InForce,
+    Mechanism,
+    Release,
+    Request,
+)
+from iotop_ng.errors import EnforcerError, IotopError
+from iotop_ng.policy.actions import Adjust, Notice, Throttle
+from iotop_ng.policy.actions import Release as ReleaseAction
+from iotop_ng.policy.protect import Protection
+from iotop_ng.policy.rules import parse_rules
+from iotop_ng.sample import Need
+from tests.fakes.enforcers import order
+from tests.fakes.keepers import GUARD, KEEPER_PID
+from tests.fakes.stages import MB, Stage
+
+RULE = parse_rules(
+    """
+[[rule]]
+name = "flood"
+match = { comm = "flood" }
+writes_over = "50MB/s"
+to = "5MB/s"
+lease = "60s"
+renew = true
+"""
+)
+GUARDED = parse_rules(
+    """
+[[guard]]
+name = "commits"
+victim = { comm = "db" }
+keep_fsync_p99 = "20ms"
+"""
+)
+
+
+def flooded(directory: Path, *, enforce: bool = True) -> Stage:
+    """Return a stage where one process writes 90 MB/s against a rule."""
+    stage = Stage(directory, RULE, enforce=enforce)
+    stage.start(100, "flood", 90 * MB)
+    stage.start(200, "cp", 90 * MB)
+    return stage
+
+
+def held(directory: Path) -> Stage:
+    """Return a stage where the rule holds its target."""
+    stage = flooded(directory)
+    stage.tick()
+    assert stage.in_force() == ["flood[100]"]
+    return stage
+
+
+def kinds(stage: Stage) -> list[type]:
+    return [type(action) for action in stage.actions]
+
+
+def test_without_rules_nothing_is_looked_at_in_between() -> None:
+    engine = Engine(None, GUARD, open_keeper=pytest.fail, find_keeper=lambda: None)
+
+    assert engine.interval_s is None
+    assert engine.needs == frozenset()
+
+
+def test_a_rule_holds_its_target_and_nobody_else(tmp_path: Path) -> None:
+    stage = flooded(tmp_path)
+
+    stage.tick()
+
+    assert stage.in_force() == ["flood[100]"]
+    assert stage.world.touched == {(100, stage.world.processes[100].start_ns)}
+    assert stage.engine.interval_s == 0.25
+
+
+def test_only_rules_about_latency_need_system_calls(tmp_path: Path) -> None:
+    assert Stage(tmp_path, RULE).engine.needs == frozenset()
+    assert Stage(tmp_path, GUARDED).engine.needs == {Need.SYSCALLS}
+
+
+def test_a_lease_is_renewed_while_the_rule_holds(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+    stage.rates[100] = 5 * MB
+
+    stage.tick(times=4 * 200)
+
+    assert stage.in_force() == ["flood[100]"]
+    assert any(isinstance(one, Change) for one in stage.keepers[0].asked)
+    assert kinds(stage) == [Throttle]
+
+
+def test_an_ended_target_is_let_go_of(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    stage.world.end(100)
+    stage.tick(times=8)
+
+    assert stage.in_force() == []
+    assert kinds(stage)[-1] is ReleaseAction
+
+
+def test_a_guard_adjusts_what_it_holds(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, GUARDED)
+    stage.start(100, "flood", 90 * MB)
+    stage.start(200, "db", cgroup="/db")
+    stage.fsync_ms[200] = 60
+
+    stage.tick(times=6)
+
+    assert kinds(stage) == [Throttle, Adjust, Adjust]
+    assert stage.core is not None
+    (policy,) = stage.core.in_force()
+    assert policy.order.rate_bytes_per_s == stage.actions[-1].rate_bytes_per_s  # type: ignore[union-attr]
+
+
+def test_a_dry_run_takes_the_same_path_and_does_nothing(tmp_path: Path) -> None:
+    real, dry = Stage(tmp_path / "a", RULE), Stage(tmp_path / "b", RULE, enforce=False)
+    for stage in (real, dry):
+        stage.directory.mkdir()
+        stage.start(100, "flood", 90 * MB)
+        stage.tick(times=20)
+
+    assert kinds(real) == kinds(dry)
+    assert [type(one) for one in real.keepers[0].asked] == [
+        type(one) for one in dry.keepers[0].asked
+    ]
+    assert dry.world.writes == []
+    assert real.world.writes
+    assert dry.core is not None
+    assert [one.mechanism for one in dry.core.in_force()] == [Mechanism.DRY_RUN]
+    assert dry.audit.whats() == ["would"]
+
+
+def test_closing_takes_everything_back(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, RULE)
+    before = stage.world.state()
+    stage.start(100, "flood", 90 * MB)
+    stage.start(200, "cp", 90 * MB)
+    stage.tick()
+    stage.engine.apply(order(stage.world.target(200)))
+
+    stage.engine.close()
+    stage.engine.close()
+
+    assert stage.in_force() == []
+    assert stage.world.state() == before
+
+
+# -- what goes wrong ------------------------------------------------------------------------------
+
+
+def test_three_missed_frames_release_everything_and_are_told(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    for count in range(3):
+        assert stage.in_force() == ["flood[100]"], count
+        stage.engine.blind("the source failed")
+
+    assert stage.in_force() == []
+    assert "nothing was measured for 3 ticks: the source failed" in stage.engine.problem
+    assert stage.engine.problem in stage.shown().policy_problem
+
+
+def test_a_look_that_comes_far_too_late_releases_everything_first(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+    stage.tick()
+
+    stage.tick(seconds=1.3)
+
+    assert [type(one) for one in stage.keepers[0].asked if not hasattr(one, "after_seq")][-2:] == [
+        Release,
+        Apply,
+    ]
+    assert "nothing was measured for 1.3 s" in stage.audit.events[-2].text
+
+
+def test_an_order_that_took_long_is_no_reason_to_let_go(tmp_path: Path) -> None:
+    """The first hold on a kernel compiles a program, and meanwhile nothing is read."""
+    stage = held(tmp_path)
+
+    stage.clock.advance(5 * 10**9)
+    stage.tick(times=4)
+    assert kinds(stage) == [Throttle]
+
+    stage.tick(seconds=5)
+    assert kinds(stage)[1:] == [ReleaseAction, Throttle]
+
+
+def test_one_frame_in_time_forgives_two_missed_ones(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    for _ in range(5):
+        stage.engine.blind("late")
+        stage.engine.blind("late")
+        stage.tick()
+
+    assert stage.in_force() == ["flood[100]"]
+
+
+def test_an_error_in_the_rules_releases_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = held(tmp_path)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("bad\nluck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("iotop_ng.policy.decide.decide", broken)
+        stage.tick()
+    assert stage.in_force() == []
+    stage.tick(times=3)
+    assert stage.in_force() == []
+    stage.tick()
+    assert stage.in_force() == ["flood[100]"]
+    assert "the rules failed: ZeroDivisionError: bad luck" in stage.audit.events[1].text
+
+
+def test_a_target_that_cannot_be_held_is_tried_less_and_less_often(tmp_path: Path) -> None:
+    stage = flooded(tmp_path)
+    stage.refuses = lambda one: EnforcerError("no: EPERM") if isinstance(one, Apply) else None
+
+    stage.tick()
+    assert stage.shown().policy_problem == "no: EPERM"
+    stage.tick(times=4 * 600)
+
+    tries = [one for one in stage.keepers[0].asked if isinstance(one, Apply)]
+    assert 6 <= len(tries) <= 16
+
+
+def test_without_a_keeper_the_rules_rest_longer_and_longer(tmp_path: Path) -> None:
+    stage = flooded(tmp_path)
+    stage.why_closed = "acting needs root"
+
+    stage.tick(times=4 * 600)
+
+    assert 6 <= stage.opened <= 16
+    assert stage.shown().policy_problem == "acting needs root"
+
+
+def test_a_rate_that_cannot_be_adjusted_is_let_go_of(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, GUARDED)
+    stage.start(100, "flood", 90 * MB)
+    stage.start(200, "db", cgroup="/db")
+    stage.fsync_ms[200] = 60
+    stage.tick()
+    assert stage.in_force() == ["flood[100]"]
+
+    stage.keepers[0].refuses = lambda one: (
+        EnforcerError("short write") if isinstance(one, Change) else None
+    )
+    stage.tick(times=2)
+
+    assert stage.in_force() == []
+    assert stage.engine.problem == "short write"
+
+
+def test_a_release_that_fails_is_tried_again(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+    stage.rates[100] = 0
+    failures = [EnforcerError("busy")] * 3
+
+    def refuse(request: Request) -> IotopError | None:
+        return failures.pop() if isinstance(request, Release) and failures else None
+
+    stage.keepers[0].refuses = refuse
+    for _ in range(3):
+        stage.engine.blind("a test")
+    assert stage.in_force() == ["flood[100]"]
+    stage.tick(times=3)
+
+    assert stage.in_force() == []
+    assert failures == []
+
+
+def test_when_the_keeper_dies_the_rules_begin_anew_after_a_rest(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    stage.kill_keeper()
+    frame = stage.shown()
+    assert frame.policies == ()
+    assert "keeper ended" in frame.policy_problem
+    stage.tick(times=3)
+    assert stage.in_force() == []
+    stage.tick(times=3)
+    assert stage.in_force() == ["flood[100]"]
+
+
+# -- rules and people -----------------------------------------------------------------------------
+
+
+def test_what_is_held_by_hand_is_not_touched_by_a_rule(tmp_path: Path) -> None:
+    stage = flooded(tmp_path)
+    stage.open_keeper().apply(order(stage.world.target(100), rate=1 * MB))
+
+    stage.tick(times=40)
+
+    assert stage.core is not None
+    (policy,) = stage.core.in_force()
+    assert policy.order.rate_bytes_per_s == 1 * MB
+    assert policy.order.reason.rule == ""
+    assert "already" in stage.engine.problem
+
+
+def test_what_a_person_released_a_rule_leaves_alone(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    stage.open_keeper().release(None, stage.actions[0].reason)
+    stage.tick(times=4 * 300)
+    assert stage.in_force() == []
+    stage.tick(times=4 * 310)
+
+    assert stage.in_force() == ["flood[100]"]
+    first, second = (at for at in stage.audit.events if at.what == "applied")
+    assert second.mono_ns - first.mono_ns >= HAND_REST_NS
+
+
+def test_release_everything_counts_for_the_own_rules_too(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    released = stage.engine.release()
+    stage.tick(times=40)
+
+    assert not isinstance(released, Failed)
+    assert released.names == ("flood[100]",)
+    assert stage.in_force() == []
+
+
+def test_a_person_takes_a_target_over_from_the_rules(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    answer = stage.engine.apply(order(stage.world.target(100), rate=2 * MB))
+    stage.tick(times=40)
+
+    assert isinstance(answer, InForce)
+    assert stage.core is not None
+    (policy,) = stage.core.in_force()
+    assert policy.id == answer.id
+    assert policy.order.rate_bytes_per_s == 2 * MB
+
+
+def test_orders_come_back_as_values(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.start(100, "flood")
+    target = stage.world.target(100)
+
+    assert stage.engine.release() == stage.engine.release()
+    assert stage.opened == 0
+    assert stage.engine.warm() is None
+    rungs = stage.engine.ladder(order(target))
+    assert isinstance(rungs, tuple)
+    assert [rung.mechanism for rung in rungs] == list(LADDER)
+    applied = stage.engine.apply(order(target))
+    assert isinstance(applied, InForce)
+    changed = stage.engine.change(applied.id, 7 * MB)
+    assert isinstance(changed, InForce)
+    assert changed.order.rate_bytes_per_s == 7 * MB
+    again = stage.engine.apply(order(target))
+    assert isinstance(again, Failed)
+    assert again.exit_code == 1
+    assert stage.engine.problem == again.message
+    stage.world.end(100)
+    gone = stage.engine.apply(order(target))
+    assert isinstance(gone, Failed)
+    assert stage.engine.change(99) == Failed("policy 99 is not in force any more", 4)
+    stage.engine.release((applied.id,))
+    assert stage.engine.problem == ""
+    assert stage.opened == 1
+
+
+def test_a_protected_process_is_refused_to_a_person_too(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.start(100, "sshd")
+    stage.world.processes[100].protected = "the machine needs sshd"
+
+    answer = stage.engine.apply(order(stage.world.target(100)))
+
+    assert isinstance(answer, Failed)
+    assert answer.exit_code == 4
+    assert stage.world.writes == []
+
+
+def test_a_notice_is_told_and_nothing_is_done(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, RULE, own=Protection(programs=("flood",)))
+    stage.start(100, "flood", 90 * MB)
+
+    stage.tick(times=5)
+    (event,) = stage.shown().policy_events
+
+    assert kinds(stage) == [Notice]
+    assert stage.opened == 0
+    assert (event.seq, event.what, event.name) == (-1, "notice", "flood[100]")
+    assert (event.text, event.by) == (
+        "left alone: the operator protects the program",
+        "rule flood",
+    )
+
+
+def test_this_process_and_its_terminal_are_protected() -> None:
+    assert ours().own_pids == {os.getpid()}
+    assert ours().terminal_pids == {os.getsid(0)} - {0}
+
+
+def test_the_keeper_is_protected_as_soon_as_there_is_one(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+    stage.start(KEEPER_PID, "flood", 90 * MB)
+
+    stage.tick(times=8)
+
+    assert stage.in_force() == ["flood[100]"]
+    notices = [one.reason.text for one in stage.actions if isinstance(one, Notice)]
+    assert notices == ["left alone: iotop-ng runs in it or under it"]
