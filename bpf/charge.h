@@ -37,12 +37,14 @@ struct limit {
 	u64 quantum_ns;
 	/* Boot time when it was applied: younger threads began at 0. */
 	u64 since_ns;
+	/* When the rate was set: who was asked to wait before is asked anew. */
+	u64 changed_ns;
 	u32 mode;
 	u32 signal;
 	u32 with_children;
 	u32 error;
 };
-_Static_assert(sizeof(struct limit) == 48, "bpf.LIMIT");
+_Static_assert(sizeof(struct limit) == 56, "bpf.LIMIT");
 
 /* What happened to it; user space maps it and only reads, but for `tat` when
  * the rate changes. */
@@ -62,9 +64,11 @@ _Static_assert(sizeof(struct bucket) == 64, "bpf.BUCKET");
 /* What of a thread was charged already. */
 struct seen {
 	u64 bytes;
-	/* It was asked to wait until then. */
+	/* It was asked to wait until then, under the rate of `changed`. */
 	u64 asked;
+	u64 changed;
 };
+_Static_assert(sizeof(struct seen) == 24, "bpf.SEEN");
 
 BPF_ARRAY(limits, struct limit, POLICIES);
 /* BPF_F_MMAPABLE, 5.5: user space reads it without a system call. */

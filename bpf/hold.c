@@ -86,9 +86,11 @@ static inline void pay(struct charged *c)
 	if (c->debt <= c->limit->quantum_ns)
 		return;
 	if (c->seen) {
-		if (c->seen->asked > c->now)
+		if (c->seen->asked > c->now &&
+		    c->seen->changed == c->limit->changed_ns)
 			return;
 		c->seen->asked = c->now + c->debt;
+		c->seen->changed = c->limit->changed_ns;
 	}
 	if (c->limit->mode == MODE_HOLD)
 		hold_thread(c);

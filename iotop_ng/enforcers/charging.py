@@ -18,10 +18,10 @@ from iotop_ng.sources.build import compiled_for
 from iotop_ng.sources.layout import find_tracefs
 from iotop_ng.sources.programs import Programs
 
-LIMIT = struct.Struct("<4Q4I")
+LIMIT = struct.Struct("<5Q4I")
 BUCKET = struct.Struct("<6QqQ")
 EVENT = struct.Struct("<4I")
-SEEN = struct.Struct("<2Q")
+SEEN = struct.Struct("<3Q")
 U32 = struct.Struct("<I")
 POLICIES = 64
 """As in bpf/charge.h."""
@@ -42,12 +42,13 @@ class Limit(NamedTuple):
     error: int = 0
 
     def pack(self, since_ns: int) -> bytes:
-        """Return struct limit; `since_ns` is a boot time."""
+        """Return struct limit as set now; `since_ns` is a boot time."""
         return LIMIT.pack(
             self.rate_bytes_per_s,
             BURST_NS,
             QUANTUM_NS,
             since_ns,
+            time.monotonic_ns(),
             self.mode,
             self.signal,
             int(self.with_children),
@@ -157,7 +158,7 @@ class Charging:
             EnforcerError: the table of processes is full.
         """
         for tid, written in written_by_thread(pid).items() if is_late else ():
-            self.programs.maps["seen_of"].set(U32.pack(tid), SEEN.pack(written, 0))
+            self.programs.maps["seen_of"].set(U32.pack(tid), SEEN.pack(written, 0, 0))
         try:
             self.programs.maps["members"].set(U32.pack(pid), U32.pack(slot))
         except OSError as error:
