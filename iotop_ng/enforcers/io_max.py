@@ -124,6 +124,9 @@ class IoMaxEnforcer:
         pids = self._cgroups.pids(cgroup)
         others: tuple[Relative, ...] = ()
         if isinstance(pinned.target, ProcessTarget):
+            if pinned.target.pid not in pids:
+                # Threaded cgroups do not say: who else is in it could not be seen.
+                raise EnforcerError(f"who is in its cgroup {cgroup.shown} cannot be read")
             others = strangers(self._proc, pids, pinned.target.pid)
         return Place(cgroup, unit, tuple(sorted(self._places.at_first(pids))), others)
 
