@@ -89,7 +89,7 @@ SECTIONS: Mapping[str, tuple[Option, ...]] = {
         Option("-q --quiet", "quiet", _C, "names once, -qq never, -qqq no sums; implies -b"),
     ),
     "The screen": (
-        Option("--view", "view", _V, "first view: processes, devices, probes", "NAME"),
+        Option("--view", "view", _V, "first view: processes, devices, policies, probes", "NAME"),
         Option("--theme", "theme", _V, "colours", "NAME"),
         Option("--color/--no-color /-l", "color", _S, "colours or none (also NO_COLOR)"),
         Option("--ascii/--unicode", "ascii", _S, "only ASCII characters"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from iotop_ng.config import checks
 from iotop_ng.config.checks import Check
 
-VIEWS: Mapping[str, object] = {"processes": 1, "devices": 3, "probes": 8}
+VIEWS: Mapping[str, object] = {"processes": 1, "devices": 3, "policies": 7, "probes": 8}
 SOURCES = ("auto", "bcc", "procfs")
 FORMATS = ("text", "json", "csv")
 COMPATS = ("c", "py", "py0.6")

@@ -292,11 +292,11 @@ COLUMNS: tuple[Column, ...] = (
     name_column(
         "policy",
         "POLICY",
-        10,
-        priority=35,
+        18,
+        priority=3,
         source="our own journal",
-        note="The policy in force on the process; empty for none. Not shown: limits that somebody "
-        "else has set.",
+        note="The policy in force on the process, and what it holds back (share of the time) or loses "
+        "(calls per second); empty for none. Not shown: limits that somebody else has set.",
     ),
     name_column(
         "cgroup",

@@ -18,17 +18,27 @@ from iotop_ng.config import Settings
 from iotop_ng.errors import IotopError, SourceError, UsageError
 from iotop_ng.units import clean
 from iotop_ng.view import picture, terminal
-from iotop_ng.view.bindings import EVERYWHERE, bindings, check_keys, in_ascii, with_keys
+from iotop_ng.view.bindings import (
+    ACTING,
+    EVERYWHERE,
+    bindings,
+    check_keys,
+    in_ascii,
+    with_keys,
+    without_acting,
+)
 from iotop_ng.view.controls import Controls
 from iotop_ng.view.feed import Feed, sentence
 from iotop_ng.view.framediff import DEFAULT_ON, FrameDiffMixin
 from iotop_ng.view.live import live_feed
 from iotop_ng.view.messages import (
+    Answered,
     ColumnsChosen,
     FrameReady,
     GraphWanted,
     IntervalChanged,
     NeedsChanged,
+    OrderWanted,
     SessionEnded,
     SourceFailed,
     SourceStatus,
@@ -43,6 +53,7 @@ from iotop_ng.view.widgets.ink import Ink
 if TYPE_CHECKING:
     from textual.theme import Theme as TextualTheme
 
+NEEDS_ROOT = "acting on processes needs root: sudo iotop-ng"
 MakeFeed = Callable[["IotopApp"], Feed]
 
 
@@ -55,6 +66,7 @@ class IotopApp(FrameDiffMixin, App[None]):
         theme: the one to start with.
         host: name of the machine.
         make_feed: makes the session thread's feed; None feeds frames by hand (tests).
+        why_not: why nothing can be done to processes, "" when it can.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(everywhere=True))
@@ -70,12 +82,16 @@ class IotopApp(FrameDiffMixin, App[None]):
         theme: str,
         host: str,
         make_feed: MakeFeed | None = None,
+        *,
+        why_not: str = "",
     ) -> None:
         super().__init__()
         self.settings = settings
         self.themes = themes
         self.is_ascii = needs_ascii(os.environ) if settings.ascii is None else settings.ascii
         self.actions = with_keys(settings.keys)
+        if settings.read_only:
+            self.actions = without_acting(self.actions)
         if self.is_ascii:
             self.actions = in_ascii(self.actions)
             self.add_class("-ascii")
@@ -96,6 +112,7 @@ class IotopApp(FrameDiffMixin, App[None]):
             self.actions,
             self.make_ink(),
             has_keybar=settings.help_type != "none",
+            why_not=why_not,
         )
 
     def get_default_screen(self) -> Screen[None]:
@@ -179,6 +196,17 @@ class IotopApp(FrameDiffMixin, App[None]):
         has_end = settings.iterations is not None or settings.duration_s is not None
         if message.error is None or settings.source is not None or has_end:
             self.exit()
+
+    def on_order_wanted(self, message: OrderWanted) -> None:
+        """Hand what is to be done to the session's thread."""
+        if self._feed is None:
+            message.errand.refuse("there is no session: nothing can be done")()
+        else:
+            self._feed.ask(message.errand)
+
+    def on_answered(self, message: Answered) -> None:
+        """Tell whoever asked."""
+        message.then()
 
     def on_needs_changed(self, message: NeedsChanged) -> None:
         """Attach and detach probes as the screen needs them."""
@@ -265,8 +293,18 @@ class IotopApp(FrameDiffMixin, App[None]):
         self.action_suspend_process()
 
     def do_quit(self) -> None:
-        """Leave."""
-        self.exit()
+        """Leave; while something of ours is in force, ask once."""
+        from iotop_ng.view.screens.leave import LeaveScreen  # noqa: PLC0415 - seldom needed
+
+        count = self.main.own_policies
+        if count == 0 or isinstance(self.screen, LeaveScreen):
+            self.exit()
+        else:
+            self.push_screen(LeaveScreen(count, self.make_ink()), self._leave)
+
+    def _leave(self, is_yes: bool | None) -> None:
+        if is_yes:
+            self.exit()
 
     def get_system_commands(self, _screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield every action of the binding table, and every theme."""
@@ -275,7 +313,8 @@ class IotopApp(FrameDiffMixin, App[None]):
             if name in EVERYWHERE:
                 run: Callable[[], None] = getattr(self, f"do_{name}")
             else:
-                run = getattr(self.main.deeds, name)
+                owner = self.main.acts if name in ACTING else self.main.deeds
+                run = getattr(owner, name)
             title = f"{action.label}: {action.help}"
             yield SystemCommand(title, action.shown, run)
         for theme in self.themes:
@@ -315,6 +354,7 @@ def run(settings: Settings) -> int:
         theme,
         clean(os.uname().nodename, 64),
         lambda made: live_feed(settings, made.post_message),
+        why_not="" if os.geteuid() == 0 else NEEDS_ROOT,
     )
     share_the_interpreter()
     guard = terminal.install(app)

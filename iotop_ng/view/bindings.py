@@ -31,8 +31,9 @@ class Action(NamedTuple):
     """Place in the key bar, the lowest number stays longest; 0 is not in the bar."""
 
 
-VIEW, MOVE, SORT, SHOW, TIME, OTHER = (
+VIEW, ACT, MOVE, SORT, SHOW, TIME, OTHER = (
     "Views",
+    "Act on processes",
     "Move and select",
     "Sort",
     "What is shown",
@@ -41,8 +42,17 @@ VIEW, MOVE, SORT, SHOW, TIME, OTHER = (
 )
 
 ACTIONS: tuple[Action, ...] = (
-    Action("view_processes", "1", "1", "procs", "Processes: who reads and writes", VIEW, 2),
-    Action("view_devices", "3", "3", "devices", "Devices: rates, latency, operations", VIEW, 3),
+    Action("view_processes", "1", "1", "procs", "Processes: who reads and writes", VIEW, 5),
+    Action("view_devices", "3", "3", "devices", "Devices: rates, latency, operations", VIEW, 8),
+    Action(
+        "view_policies",
+        "7",
+        "7",
+        "policies",
+        "Policies: what is in force, its effect, and what was done before",
+        VIEW,
+        7,
+    ),
     Action(
         "view_probes",
         "8",
@@ -50,7 +60,7 @@ ACTIONS: tuple[Action, ...] = (
         "probes",
         "Probes: hits and cost of each kernel program, map fill (counts only while open)",
         VIEW,
-        4,
+        10,
     ),
     Action("next_view", "tab", "Tab", "next view", "The next view", VIEW),
     Action(
@@ -60,10 +70,24 @@ ACTIONS: tuple[Action, ...] = (
         "details",
         "Details of the row; again: over the whole screen; latency of fsync is probed meanwhile",
         VIEW,
-        5,
+        9,
     ),
-    Action("graph", "g", "g", "graph", "Graph page of the row; ← → choose what is drawn", VIEW, 9),
+    Action("graph", "g", "g", "graph", "Graph page of the row; ← → choose what is drawn", VIEW, 13),
     Action("back", "escape", "Esc", "back", "Close what is open, else clear the filter", VIEW),
+    Action(
+        "throttle",
+        "t",
+        "t",
+        "throttle",
+        "Slow down the writes of the row, or of all tagged rows; nothing is lost",
+        ACT,
+        2,
+    ),
+    Action("drop", "d", "d", "drop", "Refuse the writes of the row: its data is lost", ACT, 3),
+    Action("release", "u", "u", "release", "Release the row at once", ACT, 4),
+    Action("release_all", "U", "U", "release all", "Release everything at once", ACT),
+    Action("ionice", "i", "i", "ionice", "I/O priority, where the scheduler honours it", ACT),
+    Action("signal", "K,f9", "K F9", "signal", "Send a signal to the row", ACT),
     Action("up", "up,k", "↑ k", "up", "One row up", MOVE),
     Action("down", "down,j", "↓ j", "down", "One row down", MOVE),
     Action("page_up", "pageup", "PgUp", "page up", "One page up", MOVE),
@@ -71,13 +95,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("first", "home", "Home", "first", "To the first row", MOVE),
     Action("last", "end", "End", "last", "To the last row", MOVE),
     Action("tag", "space", "Space", "tag", "Tag the row; y copies all tagged rows", MOVE),
-    Action("follow", "F", "F", "follow", "Keep the cursor on this process as rows move", MOVE, 14),
-    Action("sort_next", "right,f6", "→ F6", "sort", "Sort by the next column", SORT, 10),
+    Action("follow", "F", "F", "follow", "Keep the cursor on this process as rows move", MOVE, 18),
+    Action("sort_next", "right,f6", "→ F6", "sort", "Sort by the next column", SORT, 14),
     Action("sort_previous", "left", "←", "sort", "Sort by the column before", SORT),
     Action("reverse", "I", "I", "reverse", "Reverse the order", SORT),
-    Action("sort_write", "w", "w", "write", "Sort by bytes written", SORT, 11),
-    Action("sort_read", "r", "r", "read", "Sort by bytes read", SORT, 12),
-    Action("sort_latency", "l", "l", "latency", "Sort by 99th percentile of latency", SORT, 13),
+    Action("sort_write", "w", "w", "write", "Sort by bytes written", SORT, 15),
+    Action("sort_read", "r", "r", "read", "Sort by bytes read", SORT, 16),
+    Action("sort_latency", "l", "l", "latency", "Sort by 99th percentile of latency", SORT, 17),
     Action(
         "filter",
         "slash,f4",
@@ -89,24 +113,24 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("match_next", "n", "n", "next", "The next row that matches the last filter", SHOW),
     Action("match_previous", "N", "N", "previous", "The row before that matches it", SHOW),
-    Action("only_active", "o", "o", "active", "Only rows with I/O in this interval", SHOW, 15),
-    Action("mode", "a", "a", "mode", "Rate, accumulated since the start, average", SHOW, 16),
-    Action("threads", "p", "p", "threads", "Processes or threads", SHOW, 17),
-    Action("tree", "T,f5", "T F5", "tree", "Processes below their parents", SHOW, 18),
+    Action("only_active", "o", "o", "active", "Only rows with I/O in this interval", SHOW, 19),
+    Action("mode", "a", "a", "mode", "Rate, accumulated since the start, average", SHOW, 20),
+    Action("threads", "p", "p", "threads", "Processes or threads", SHOW, 21),
+    Action("tree", "T,f5", "T F5", "tree", "Processes below their parents", SHOW, 22),
     Action("full_command", "c", "c", "command", "Whole command line or name only", SHOW),
-    Action("pause", "z,P", "z P", "pause", "Stop the screen; measuring goes on", TIME, 7),
+    Action("pause", "z,P", "z P", "pause", "Stop the screen; measuring goes on", TIME, 11),
     Action("step_back", "left_square_bracket", "[", "back", "Paused: one interval back", TIME),
     Action("step_on", "right_square_bracket", "]", "on", "Paused: one interval on", TIME),
-    Action("slower", "plus", "+", "slower", "A longer interval", TIME),
-    Action("faster", "minus", "-", "faster", "A shorter interval", TIME),
-    Action("settings", "f2", "F2", "settings", "Columns and theme", OTHER, 19),
+    Action("slower", "plus", "+", "slower", "A longer interval; more for a throttled row", TIME),
+    Action("faster", "minus", "-", "faster", "A shorter interval; less for a throttled row", TIME),
+    Action("settings", "f2", "F2", "settings", "Columns and theme", OTHER, 23),
     Action("picture", "s", "s", "picture", "Save a picture of the screen (SVG)", OTHER),
     Action("copy", "y", "y", "copy", "Copy the row, or the tagged rows, to the clipboard", OTHER),
-    Action("palette", "colon,ctrl+p", ": ^P", "palette", "Every action by its name", OTHER, 20),
+    Action("palette", "colon,ctrl+p", ": ^P", "palette", "Every action by its name", OTHER, 24),
     Action("redraw", "ctrl+l", "^L", "redraw", "Draw the whole screen again", OTHER),
     Action("suspend", "ctrl+z", "^Z", "suspend", "Back to the shell, fg returns", OTHER),
     Action("help", "question_mark,h,f1", "? h F1", "help", "Keys and columns explained", OTHER, 1),
-    Action("quit", "q,f10,ctrl+c", "q F10 ^C", "quit", "Leave", OTHER, 8),
+    Action("quit", "q,f10,ctrl+c", "q F10 ^C", "quit", "Leave", OTHER, 12),
 )
 
 LATER = {
@@ -114,13 +138,16 @@ LATER = {
     "4": "files",
     "5": "latency",
     "6": "events",
-    "7": "policies",
 }
 """Views that have a number and no code: pressing it says so."""
 
 BY_NAME: Mapping[str, Action] = {action.name: action for action in ACTIONS}
 EVERYWHERE = frozenset({"settings", "picture", "palette", "redraw", "suspend", "help", "quit"})
 """Actions of the application; the others belong to the main screen."""
+ACTING = frozenset({"throttle", "drop", "release", "release_all", "ionice", "signal"})
+"""Actions that do something to processes; --read-only has none of them."""
+DIALOGS = ACTING - {"release", "release_all"}
+"""Acting actions that open a dialog, which gets the keys that are typed after it."""
 
 
 def bindings(*, everywhere: bool) -> Iterator[Binding]:
@@ -148,6 +175,17 @@ def with_keys(keys: Mapping[str, str]) -> tuple[Action, ...]:
         if action.name in keys
         else action
         for action in ACTIONS
+    )
+
+
+def without_acting(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """Return the actions of --read-only, whose + and - mean the interval alone."""
+    return tuple(
+        action._replace(help=action.help.partition(";")[0])
+        if action.name in {"slower", "faster"}
+        else action
+        for action in actions
+        if action.name not in ACTING
     )
 
 

@@ -11,12 +11,13 @@ from iotop_ng.model.frame import Frame
 from iotop_ng.model.query import Filter, Query, parse_filter
 from iotop_ng.sample import Need
 from iotop_ng.view.widgets.cells import Look
-from iotop_ng.view.widgets.columns import HISTORY
+from iotop_ng.view.widgets.columns import HISTORY, POLICY
 from iotop_ng.view.widgets.table import RowId
 
-PROCESSES, DEVICES, PROBES = "view_processes", "view_devices", "view_probes"
-VIEWS = (PROCESSES, DEVICES, PROBES)
-_VIEW_OF_NUMBER = {1: PROCESSES, 3: DEVICES, 8: PROBES}
+PROCESSES, DEVICES = "view_processes", "view_devices"
+POLICIES, PROBES = "view_policies", "view_probes"
+VIEWS = (PROCESSES, DEVICES, POLICIES, PROBES)
+_VIEW_OF_NUMBER = {1: PROCESSES, 3: DEVICES, 7: POLICIES, 8: PROBES}
 
 INTERVALS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 SORT_WRITE, SORT_READ, SORT_LATENCY = (
@@ -101,6 +102,13 @@ class Controls:
             pids=self.pids,
             users=self.users,
         )
+
+    def columns_for(self, frame: Frame) -> tuple[str, ...]:
+        """Return the columns to show: POLICY too while anything is in force."""
+        if not frame.policies or POLICY in self.columns:
+            return self.columns
+        at = self.columns.index(HISTORY) if HISTORY in self.columns else len(self.columns)
+        return (*self.columns[:at], POLICY, *self.columns[at:])
 
     def look(self) -> Look:
         """Return how to show it."""

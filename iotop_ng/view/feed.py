@@ -7,8 +7,9 @@ never keeps anybody waiting, and a source that fails is a line on the screen.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.message import Message
 
@@ -17,7 +18,10 @@ from iotop_ng.errors import IotopError, SourceError
 from iotop_ng.ports import Source
 from iotop_ng.sample import Need
 from iotop_ng.session import Session
-from iotop_ng.view.messages import FrameReady, SessionEnded, SourceFailed, SourceStatus
+from iotop_ng.view.messages import Answered, FrameReady, SessionEnded, SourceFailed, SourceStatus
+
+if TYPE_CHECKING:
+    from iotop_ng.view.acting import ActingControl, Errand
 
 JOIN_S = 3.0
 """How long leaving waits for the source to be closed; detaching probes takes up to a second."""
@@ -32,6 +36,11 @@ class Way(NamedTuple):
     """Returns it, not open; takes what to tell when opening takes long (a compilation)."""
 
 
+MakeControl = Callable[[], "ActingControl"]
+NOBODY = "nothing acts in this session"
+ENDED = "the session has ended: nothing can be done"
+
+
 class Feed:
     """One thread with one session.
 
@@ -44,6 +53,8 @@ class Feed:
         history_ticks: of the session.
         count: frames after the first reading, None for no end.
         duration_s: as for `Session.frames`.
+        make_control: makes what acts, in the thread; it outlives a source that failed. None: there
+            is nothing that acts.
     """
 
     def __init__(
@@ -56,6 +67,7 @@ class Feed:
         history_ticks: int,
         count: int | None = None,
         duration_s: float | None = None,
+        make_control: MakeControl | None = None,
     ) -> None:
         self._ways = ways
         self._post = post
@@ -66,6 +78,10 @@ class Feed:
         self._duration_s = duration_s
         self._needs: frozenset[Need] = frozenset()
         self._session: Session | None = None
+        self._make_control = make_control
+        self._control: ActingControl | None = None
+        self._errands: deque[Errand] = deque()
+        self._is_over = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="session", daemon=True)
 
@@ -101,9 +117,33 @@ class Feed:
         if self._session is not None:
             self._session.needs = needs
 
+    def ask(self, errand: Errand) -> None:
+        """Have something done in the thread, in the order of asking; the answer is a message.
+
+        It waits for a source that is being opened. When the session has ended the answer says so.
+        """
+        self._errands.append(errand)
+        session = self._session
+        if self._is_over:
+            self._refuse_all()
+        elif session is not None:
+            session.ask(self._do_errands)
+
     # -- in the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
+        if self._make_control is not None:
+            self._control = self._make_control()
+        try:
+            error = self._serve_all()
+        finally:
+            self._let_go()
+        self._is_over = True
+        self._refuse_all()
+        self._post(SessionEnded(error))
+
+    def _serve_all(self) -> Exception | None:
+        """Try one source after the other; return what ended the last one."""
         error: Exception | None = None
         for number, way in enumerate(self._ways):
             is_last = number == len(self._ways) - 1
@@ -117,7 +157,25 @@ class Feed:
                 break
             if self._stopping.is_set():
                 break
-        self._post(SessionEnded(error))
+        return error
+
+    def _do_errands(self) -> None:
+        """Do what was asked, at most once each: a session that ended may have left some."""
+        while self._errands:
+            errand = self._errands.popleft()
+            then = (
+                errand.refuse(NOBODY) if self._control is None else errand.carry_out(self._control)
+            )
+            self._post(Answered(then))
+
+    def _refuse_all(self) -> None:
+        while self._errands:
+            self._post(Answered(self._errands.popleft().refuse(ENDED)))
+
+    def _let_go(self) -> None:
+        """Take back what is in force; twice is fine."""
+        if self._control is not None:
+            self._control.close()
 
     def _tell(self, doing: str) -> None:
         self._post(SourceStatus(doing))
@@ -125,11 +183,12 @@ class Feed:
     def _serve(self, way: Way) -> None:
         self._tell(way.doing)
         source = way.make(self._tell)
-        session = Session(source, self._clock, self._interval_s, self._history_ticks)
+        session = Session(source, self._clock, self._interval_s, self._history_ticks, self._control)
         try:
             session.needs = self._needs
             self._session = session
             session.open()
+            session.ask(self._do_errands)
             self._tell("")
             if self._stopping.is_set():
                 return
@@ -139,6 +198,9 @@ class Feed:
                     break
         finally:
             self._session = None
+            if self._stopping.is_set():
+                # Before the source: letting go of probes takes up to a second.
+                self._let_go()
             session.close()
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from iotop_ng.clock import SystemClock
 from iotop_ng.config import Settings
+from iotop_ng.errors import NotPermittedError
 from iotop_ng.view.feed import Feed, Way
+
+if TYPE_CHECKING:
+    from iotop_ng.view.acting import ActingControl
 
 LOADING_PROBES = "loading probes"
 READING_PROC = "reading /proc ..."
@@ -35,4 +40,19 @@ def live_feed(settings: Settings, post: Callable[[Message], object]) -> Feed:
         history_ticks=settings.history_ticks,
         count=settings.iterations,
         duration_s=settings.duration_s,
+        make_control=lambda: _control(settings),
     )
+
+
+def _control(settings: Settings) -> ActingControl:
+    """Return what acts; it connects to the keeper when something is to be done."""
+    # In the session's thread: the screen is painted by now.
+    from iotop_ng.control.engine import Engine  # noqa: PLC0415
+    from iotop_ng.enforcers.client import KeeperClient, this_author  # noqa: PLC0415
+
+    author = this_author("screen")
+
+    def refuse() -> KeeperClient:
+        raise NotPermittedError("--read-only does nothing to processes")
+
+    return Engine(None, author, open_keeper=refuse if settings.read_only else None)

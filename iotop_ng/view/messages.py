@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from textual.message import Message
+from textual.widget import Widget
 
 from iotop_ng.model.frame import Frame, Row
 from iotop_ng.sample import Need
+
+if TYPE_CHECKING:
+    from iotop_ng.view.acting import Errand
 
 
 class FrameReady(Message):
@@ -130,3 +137,38 @@ class GraphWanted(Message):
     def __init__(self, row: Row | None) -> None:
         super().__init__()
         self.row = row
+
+
+class OrderWanted(Message):
+    """Something is to be done by what acts, in the session's thread."""
+
+    def __init__(self, errand: Errand) -> None:
+        super().__init__()
+        self.errand = errand
+
+
+class Answered(Message):
+    """The session's thread did what it was asked; `then` tells whoever asked."""
+
+    bubble = False
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        super().__init__()
+        self.then = then
+
+
+class ChoiceMade(Message):
+    """One of several options was chosen in a dialog."""
+
+    def __init__(self, chooser: Widget, index: int) -> None:
+        super().__init__()
+        self.chooser = chooser
+        self.index = index
+
+
+class FieldChanged(Message):
+    """What stands in a field of a dialog has changed; the field has judged it already."""
+
+
+class Pressed(Message):
+    """The word that confirms was pressed in a dialog."""

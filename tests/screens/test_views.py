@@ -11,7 +11,7 @@ import pytest
 from iotop_ng.model.fields import BY_ID
 from iotop_ng.sample import Need
 from iotop_ng.view.app import IotopApp
-from iotop_ng.view.bindings import ACTIONS, EVERYWHERE, LATER
+from iotop_ng.view.bindings import ACTING, ACTIONS, EVERYWHERE, LATER
 from iotop_ng.view.controls import DEVICES, PROBES, PROCESSES
 from tests.fakes import frames
 from tests.screens.conftest import Show, give
@@ -207,10 +207,12 @@ class TestPages:
 
 class TestBindings:
     def test_every_action_has_a_method(self) -> None:
+        from iotop_ng.view.screens.acts import Acts
         from iotop_ng.view.screens.deeds import Deeds
 
         for action in ACTIONS:
             owner: Any = IotopApp if action.name in EVERYWHERE else Deeds
+            owner = Acts if action.name in ACTING else owner
             name = f"do_{action.name}" if action.name in EVERYWHERE else action.name
             assert callable(getattr(owner, name)), action.name
 

@@ -189,7 +189,7 @@ def test_users_are_named_as_rows_show_them(tmp_path: Path) -> None:
         ("columns = [1.5]", "expected text"),
         (
             "view = 'device'",
-            "expected processes, devices, probes, 1, 3 or 8 (did you mean 'devices'",
+            "expected processes, devices, policies, probes, 1, 3, 7 or 8 (did you mean 'devices'",
         ),
         ("keys = 1", ":1: keys '1': expected a table"),
         ("[keys]\nquit = 1", "action 'quit': expected the name of a key"),

@@ -8,6 +8,7 @@ from iotop_ng.model.fields import BY_ID, Mode, text
 from iotop_ng.model.frame import Row
 from iotop_ng.view.controls import (
     DEVICES,
+    POLICIES,
     PROBES,
     PROCESSES,
     SORT_LATENCY,
@@ -45,6 +46,10 @@ class Deeds:
         """Show devices."""
         self._open(DEVICES)
 
+    def view_policies(self) -> None:
+        """Show what is in force, and what was done."""
+        self._open(POLICIES)
+
     def view_probes(self) -> None:
         """Show probes and maps; they are counted only while this is open."""
         self._open(PROBES)
@@ -57,6 +62,9 @@ class Deeds:
     def details(self) -> None:
         """Open the pane, then make it larger, then smaller again."""
         controls = self._screen.controls
+        if controls.view == POLICIES:
+            self._jump()
+            return
         if controls.view != PROCESSES:
             return
         if self._screen.row is None:
@@ -65,6 +73,22 @@ class Deeds:
         controls.detail = {0: 1, 1: 2, 2: 1}[controls.detail]
         self._screen.pane.scroll_to(y=0, animate=False)
         self._screen.arrange_parts()
+
+    def _jump(self) -> None:
+        """Go to the row of the selected policy."""
+        screen = self._screen
+        policy = screen.policies.selected
+        if policy is None:
+            screen.say("nothing is in force")
+            return
+        index = None if policy.key is None else screen.table.index_of((policy.key, None))
+        if index is None:
+            what = "a cgroup" if policy.key is None else "not among the rows that are shown"
+            screen.say(f"{policy.name} is {what}")
+            return
+        self._open(PROCESSES)
+        screen.table.move_to(index)
+        self.moved()
 
     def graph(self) -> None:
         """Open the graph page."""
@@ -96,6 +120,9 @@ class Deeds:
         screen = self._screen
         if screen.controls.view == DEVICES and abs(rows) == 1:
             screen.device_cursor = max(screen.device_cursor + rows, 0)
+            screen.paint()
+        elif screen.controls.view == POLICIES and abs(rows) == 1 and screen.policies.has_several:
+            screen.policies.move(rows)
             screen.paint()
         elif screen.controls.view != PROCESSES:
             screen.page.scroll_relative(y=rows, animate=False)
@@ -306,17 +333,19 @@ class Deeds:
         self._step(1)
 
     def _interval(self, step: int) -> None:
+        if self._screen.tape.newest.policies and self._screen.acts.adjust(step):
+            return
         controls = self._screen.controls
         controls.step_interval(step)
         self._screen.post_message(IntervalChanged(controls.interval_s))
         self._screen.paint()
 
     def slower(self) -> None:
-        """Take a longer interval."""
+        """Take a longer interval, or let a throttled row write more."""
         self._interval(1)
 
     def faster(self) -> None:
-        """Take a shorter interval."""
+        """Take a shorter interval, or let a throttled row write less."""
         self._interval(-1)
 
     # -- out of the screen ---------------------------------------------------------------------

@@ -154,6 +154,8 @@ def _signs(ink: Ink) -> tuple[tuple[str, str, str], ...]:
             "suffering",
             f"Suffers: 1 % of its requests or fsyncs took {SUFFERING_US / 1000:.0f} ms or longer",
         ),
+        (glyphs.throttled, "throttled", "Throttled; POLICY says to what, and the share held back"),
+        (glyphs.dropping, "dropping", "Its writes are refused; POLICY says how many per second"),
         (glyphs.exited, "exited", "Ended; the row stays for the length of the history"),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -13,8 +13,8 @@ from textual.screen import Screen
 from iotop_ng.errors import UsageError
 from iotop_ng.model.frame import Frame, Row
 from iotop_ng.model.query import Placed, arrange
-from iotop_ng.view.bindings import EVERYWHERE, Action, bindings
-from iotop_ng.view.controls import DEVICES, PROBES, PROCESSES, Controls
+from iotop_ng.view.bindings import ACTING, DIALOGS, EVERYWHERE, Action, bindings
+from iotop_ng.view.controls import DEVICES, POLICIES, PROBES, PROCESSES, Controls
 from iotop_ng.view.messages import (
     ActionWanted,
     CursorMoved,
@@ -25,23 +25,30 @@ from iotop_ng.view.messages import (
     SortWanted,
 )
 from iotop_ng.view.screens.deeds import Deeds
+from iotop_ng.view.screens.top import Top
 from iotop_ng.view.tape import Tape
 from iotop_ng.view.widgets.canvas import Canvas
 from iotop_ng.view.widgets.detail import Manner, detail_lines
-from iotop_ng.view.widgets.devicelines import device_lines
 from iotop_ng.view.widgets.devicesview import device_view_lines
-from iotop_ng.view.widgets.firstline import Status, banner, first_line
 from iotop_ng.view.widgets.ink import Ink
 from iotop_ng.view.widgets.keybar import KeyBar
+from iotop_ng.view.widgets.policiesview import PolicyList, policy_view_lines
 from iotop_ng.view.widgets.probesview import probe_view_lines
-from iotop_ng.view.widgets.table import ProcTable
+from iotop_ng.view.widgets.table import ProcTable, RowId
 
 if TYPE_CHECKING:
+    from iotop_ng.view.screens.acts import Acts
     from iotop_ng.view.widgets.filterbar import FilterBar
 
 MIN_WIDTH, MIN_HEIGHT = 40, 8
-ROOMY = 32
-"""Lines from which the banner may take more than one."""
+
+
+class TakesKeys(Protocol):
+    """A dialog that is opening."""
+
+    def take_key(self, key: str, character: str | None) -> None:
+        """Take a key that was typed before it had the keyboard."""
+        ...
 
 
 class MainScreen(Screen[None], inherit_bindings=False):
@@ -58,22 +65,31 @@ class MainScreen(Screen[None], inherit_bindings=False):
         ink: Ink,
         *,
         has_keybar: bool = True,
+        why_not: str = "",
     ) -> None:
         super().__init__()
         self.controls = controls
         self.tape = tape
         self.ink = ink
         self.deeds = Deeds(self)
+        self.why_not = why_not
+        """Why nothing can be done to processes here, "" when it can."""
         self.device_cursor = 0
+        self.policies = PolicyList()
+        self.dialog: TakesKeys | None = None
+        """Open over this screen: the order of rows is frozen, and the cursor on its row."""
+        self._frozen: dict[RowId, int] = {}
+        self._acts: Acts | None = None
         self.filter_bar: FilterBar | None = None
-        self._host = host
-        self._filter_keys = next(a.keys.split(",") for a in actions if a.name == "filter")
-        self._doing = ""
-        self._failure = ""
+        # Keys that open what takes the keys after them.
+        self._opening = {
+            key: action.name
+            for action in actions
+            for key in action.keys.split(",")
+            if action.name == "filter" or action.name in DIALOGS
+        }
         self._has_keybar = has_keybar
-        self._top = Canvas(id="first")
-        self._banner = Canvas(id="banner")
-        self._devices = Canvas(id="devices")
+        self._top = Top(host)
         self.table = ProcTable(id="table")
         self.page = Canvas(id="view")
         self.pane = Canvas(id="detail")
@@ -82,9 +98,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Stack the parts; only the open view is displayed."""
-        yield self._top
-        yield self._banner
-        yield self._devices
+        yield from self._top.parts
         yield self.table
         yield self.page
         yield self.pane
@@ -104,27 +118,30 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def add_frame(self, frame: Frame) -> None:
         """Take the next frame; while paused it is kept and not drawn."""
         self.tape.add(frame)
-        self._doing = ""
+        self.policies.take(frame.policies)
+        if self._acts is not None:
+            self._acts.frame_came()
+        self._top.doing = ""
         if not self.tape.is_paused:
             self.paint()
         else:
-            self._paint_top(self.tape.frame)
+            self._paint_top()
 
     def set_doing(self, text: str) -> None:
         """Say what the session thread does; "" when it is done."""
-        self._doing = text
-        self._paint_top(self.tape.frame)
+        self._top.doing = text
+        self._paint_top()
 
     def set_failure(self, text: str) -> None:
         """Say what went wrong with the source."""
-        self._failure = text
-        self._doing = ""
-        self._paint_top(self.tape.frame)
+        self._top.failure = text
+        self._top.doing = ""
+        self._paint_top()
 
     def set_ink(self, ink: Ink) -> None:
         """Draw everything in new colours."""
         self.ink = ink
-        for part in (self._top, self._banner, self._devices, self.page, self.pane, self._small):
+        for part in (*self._top.parts, self.page, self.pane, self._small):
             part.set_ink(ink)
         self.table.set_ink(ink)
         self.keys.set_ink(ink)
@@ -170,7 +187,22 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self.page.reveal(at)
         elif self.controls.view == PROBES:
             self.page.show(probe_view_lines(frame, self.ink, self.page.size.width))
-        self._paint_top(frame)
+        elif self.controls.view == POLICIES:
+            self._paint_policies()
+        self._paint_top()
+
+    def _paint_policies(self) -> None:
+        """Draw what is in force now, paused or not: it can be released here."""
+        lines, at = policy_view_lines(
+            self.tape.newest,
+            self.policies.index,
+            self.ink,
+            self.page.size.width,
+            si=self.controls.si,
+            read_only=self.controls.read_only,
+        )
+        self.page.show(lines)
+        self.page.reveal(at)
 
     def paint_from_top(self) -> None:
         """Draw in a new order, whose first rows are what was asked for.
@@ -183,37 +215,15 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self.table.move_to(0)
         self.paint()
 
-    def _paint_top(self, frame: Frame) -> None:
-        if not self.is_mounted or not self.is_current:
-            return
-        width, glyphs = self.size.width, self.ink.glyphs
-        status = Status(
-            host=self._host,
-            interval_s=self.controls.interval_s,
-            flags=self.controls.flags(self._paused_flag()),
-            doing=self._doing,
-            failure=self._failure,
-            rows=len(self.table.placed),
-            has_clock=self.controls.has_clock,
-        )
-        notes = 1 if self.size.height < ROOMY else 3
-        self._top.show([first_line(frame, status, glyphs, width)])
-        self._banner.show(banner(frame, status, glyphs, width, notes), grow=True)
-        room = max(min((self.size.height - 12) // 6, 6), 1)
-        lines = device_lines(
-            frame, room, glyphs, width, ascii_only=self.ink.is_ascii, si=self.controls.si
-        )
-        self._devices.show(lines or [[("", "")]], grow=True)
-
-    def _paused_flag(self) -> str:
-        if not self.tape.is_paused:
-            return ""
-        behind = self.tape.behind_s
-        return f"PAUSED -{behind:.0f}s" if behind >= 0.5 else "PAUSED"
+    def _paint_top(self) -> None:
+        if self.is_mounted and self.is_current:
+            rows = len(self.table.placed)
+            self._top.paint(self.tape, self.controls, self.ink, self.size, rows)
 
     def _paint_table(self, frame: Frame) -> None:
         controls, table = self.controls, self.table
         placed = self.placed(frame)
+        table.set_columns(controls.columns_for(frame))
         table.set_look(controls.look())
         if frame.source:
             table.set_unmeasured(controls.unmeasured(frame))
@@ -222,6 +232,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
         anchor = controls.followed
         if anchor is None and controls.detail and table.row is not None:
             # What is described below must not change by itself.
+            anchor = (table.row.key, table.row.tid)
+        if self.dialog is not None and table.row is not None:
             anchor = (table.row.key, table.row.tid)
         table.show(frame, placed)
         if anchor is not None:
@@ -236,12 +248,28 @@ class MainScreen(Screen[None], inherit_bindings=False):
         """Return the rows of a frame as the controls order them."""
         placed = arrange(frame, self.controls.query())
         if self.controls.hide_exited:
-            return [item for item in placed if not item.row.exited]
+            placed = [item for item in placed if not item.row.exited]
+        if self._frozen:
+            last = len(self._frozen)
+            placed = sorted(
+                placed, key=lambda item: self._frozen.get((item.row.key, item.row.tid), last)
+            )
         return placed
+
+    def pin(self, dialog: TakesKeys) -> None:
+        """Hold the order of rows, and give what is typed to a dialog that is opening."""
+        self.dialog = dialog
+        placed = self.table.placed
+        self._frozen = {(item.row.key, item.row.tid): n for n, item in enumerate(placed)}
+
+    def unpin(self) -> None:
+        """Go on as before the dialog."""
+        self.dialog, self._frozen = None, {}
+        self.paint()
 
     def _why_empty(self, frame: Frame) -> str:
         if not frame.source:
-            return "" if self._failure else "waiting for the first reading"
+            return "" if self._top.failure else "waiting for the first reading"
         if self.controls.filter is not None:
             return "no row matches the filter (Esc clears it)"
         if self.controls.only_active:
@@ -280,22 +308,50 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     # -- keys, mouse, filter -------------------------------------------------------------------
 
+    @property
+    def acts(self) -> Acts:
+        """The acting keys."""
+        if self._acts is None:
+            # Deferred: who only looks never pays for what acts.
+            from iotop_ng.view.screens.acts import Acts  # noqa: PLC0415
+
+            self._acts = Acts(self)
+        return self._acts
+
+    @property
+    def own_policies(self) -> int:
+        """How many policies end with this screen."""
+        return 0 if self._acts is None else self._acts.own_count
+
     def action_do(self, name: str) -> None:
         """Do what a key stands for."""
-        getattr(self.deeds, name)()
+        if name not in ACTING:
+            getattr(self.deeds, name)()
+        elif not self.controls.read_only:
+            getattr(self.acts, name)()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Have no acting key with --read-only."""
+        is_acting = action == "do" and bool(ACTING & set(map(str, parameters)))
+        return not (is_acting and self.controls.read_only)
 
     def on_key(self, event: Key) -> None:
-        """Let the filter line have what is typed right after its key.
+        """Let the filter line, or a dialog, have what is typed right after its key.
 
         Keys are sent to the widget that has the focus when they are read: of "/postgres" that came
         at once all go to the table, and would be nine actions.
         """
-        if self.filter_bar is not None and event.is_printable and event.character:
+        if self.dialog is not None:
+            event.stop()
+            self.dialog.take_key(event.key, event.character if event.is_printable else None)
+        elif self.filter_bar is not None and event.is_printable and event.character:
             event.stop()
             self.filter_bar.type(event.character)
-        elif self.filter_bar is None and event.key in self._filter_keys:
-            event.stop()
-            self.deeds.filter()
+        elif self.filter_bar is None and event.key in self._opening:
+            name = self._opening[event.key]
+            if self.check_action("do", (name,)):
+                event.stop()
+                self.action_do(name)
 
     def action_not_here(self, key: str, view: str) -> None:
         """Answer the number of a view that does not exist yet."""

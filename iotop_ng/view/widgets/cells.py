@@ -12,6 +12,7 @@ from textual.strip import Strip
 from iotop_ng.model.fields import BY_ID, Column, Mode, text
 from iotop_ng.model.frame import Frame, Row
 from iotop_ng.model.query import Placed
+from iotop_ng.view import inforce
 from iotop_ng.view.renderables.spark import ASCII_BLOCKS, BLOCKS, GAP, by_tick, spark
 from iotop_ng.view.widgets import columns as layout
 from iotop_ng.view.widgets.ink import Ink, fit
@@ -44,7 +45,7 @@ class Marks(NamedTuple):
     """What sets a line apart."""
 
     state: str
-    """exited, hog, suffering or ""."""
+    """exited, dropping, throttled, hog, suffering or ""."""
     is_tagged: bool
     is_selected: bool
     is_odd: bool
@@ -82,7 +83,7 @@ class RowPainter:
 
     def is_steady(self, row: Row, frame: Frame) -> bool:
         """Return whether an unchanged row has an unchanged line in the next frame."""
-        if self._look.mode is Mode.AVERAGE or row.history:
+        if self._look.mode is Mode.AVERAGE or row.history or row.policy:
             return False
         return frame.tick - row.first_tick >= self._spark_width
 
@@ -110,6 +111,8 @@ class RowPainter:
             return self._history(gap, width)
         if column.id == layout.COMMAND:
             return self._command(gap, width)
+        if column.id == layout.POLICY:
+            return self._policy(gap, width)
         if column.is_number and self._look.mode is Mode.RATE:
             return self._rate(column, gap, width)
         return self._text(column, gap, width)
@@ -162,6 +165,16 @@ class RowPainter:
                 branch = glyphs.last_branch if placed.is_last else glyphs.branch
                 shown = "  " * (placed.depth - 1) + branch + shown
             return gap + fit(ink.safe(shown), width, glyphs.cut), ""
+
+        return cell
+
+    def _policy(self, gap: str, width: int) -> MakeCell:
+        """Beside the text of the row, what the policy holds back or loses in this interval."""
+        ink, si = self._ink, self._look.si
+
+        def cell(placed: Placed, frame: Frame) -> Cell:
+            shown = inforce.cell(placed.row, frame.policies, si=si)
+            return gap + fit(ink.safe(shown), width, ink.glyphs.cut), MUTED if not shown else ""
 
         return cell
 

@@ -15,6 +15,8 @@ COMMAND_MIN = 18
 COMMAND_SHARE = 4
 """COMMAND gets at least this part of the line, or COMMAND_MIN cells."""
 HISTORY = "history"
+POLICY = "policy"
+"""Shown by itself while anything is in force."""
 
 
 class Place(NamedTuple):

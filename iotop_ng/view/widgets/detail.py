@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from iotop_ng import units
 from iotop_ng.model.fields import BY_ID, COLUMNS, Column, Mode, text
 from iotop_ng.model.frame import Frame, Row
+from iotop_ng.view import inforce
 from iotop_ng.view.renderables.spark import by_tick
 from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
 from iotop_ng.view.widgets.marks import SUFFERING_US
@@ -57,6 +58,7 @@ def detail_lines(row: Row, frame: Frame, manner: Manner) -> list[Line]:
     lines += plots(series(row, frame, si=si), ink, width, plot_height(height))
     lines.append(_totals(row, si=si))
     lines.append(_latencies(row))
+    lines += _policy(row, frame, manner)
     lines += _facts(row, ink, width)
     lines += _threads(row, frame, width, si=si)
     lines += _columns(row, frame.mono_ns, manner)
@@ -106,6 +108,30 @@ def _latencies(row: Row) -> Line:
         shown = f"{units.duration(value):<6}"
         runs += [(f"{name} ", "muted"), (shown, "muted" if value is None else role)]
     return runs
+
+
+def _policy(row: Row, frame: Frame, manner: Manner) -> list[Line]:
+    """Return what is in force on the row, what it does, and why it does not do more."""
+    policy = inforce.on_row(row, frame)
+    if policy is None:
+        return []
+    si, cut = manner.si, manner.ink.glyphs.cut
+    on = "" if policy.key == row.key else f" through {policy.name}"
+    text = f"{inforce.what(policy, si=si)}{on}, {inforce.left(policy)} left, by {policy.by}"
+    room = max(manner.width - 13, 8)
+    role = "dropping" if policy.kind == "drop" else "throttled"
+    before = units.human(policy.before_bytes_per_s, si=si)
+    now = units.human(policy.written_bytes_per_s, si=si)
+    effect = f"{policy.effect or 'too early to say'}: writes {now}/s now, {before}/s before"
+    loss = inforce.lost(policy, si=si)
+    if loss:
+        effect += f"; {'refused' if policy.kind == 'drop' else 'held back'} {loss}"
+    if policy.why:
+        effect += f"; {policy.why}"
+    return [
+        [(f" {'policy':<11} ", "muted"), (fit(manner.ink.safe(text), room, cut), role)],
+        [(f" {'effect':<11} ", "muted"), (fit(manner.ink.safe(effect), room, cut), "")],
+    ]
 
 
 def _facts(row: Row, ink: Ink, width: int) -> list[Line]:

@@ -22,6 +22,8 @@ class Status(NamedTuple):
     """As asked for; the frame has the measured one."""
     flags: tuple[str, ...] = ()
     """PAUSED, FILTER, FOLLOW, READ-ONLY ..., each while it holds."""
+    in_force: tuple[str, ...] = ()
+    """2 POLICIES, 1 DRY RUN."""
     doing: str = ""
     """What the session thread does before the first frame."""
     failure: str = ""
@@ -56,6 +58,7 @@ def first_line(frame: Frame, status: Status, glyphs: Glyphs, width: int) -> list
         (5, (("  self ", "muted"), (f"{_percent(frame.self_cpu_pct)} ", ""), ("cpu ", "muted"))),
         (8, ((f"  {status.rows} ", ""), ("rows ", "muted"))),
     ]
+    pieces.extend((0, ((" ", ""), (f" {text} ", "banner"))) for text in status.in_force)
     pieces.extend((0, ((" ", ""), (f" {flag} ", "match"))) for flag in status.flags)
     clock = time.strftime("%H:%M:%S", time.localtime(frame.wall_ns / 1e9)) if frame.wall_ns else ""
     clock = clock if status.has_clock else ""

@@ -35,6 +35,8 @@ class Glyphs(NamedTuple):
     hog: str = "!"
     suffering: str = "~"
     exited: str = "x"
+    throttled: str = "‖"
+    dropping: str = "↓"
     tag: str = "*"
     branch: str = "├─"
     last_branch: str = "└─"
@@ -64,6 +66,8 @@ ASCII = Glyphs(
     bar_rest=".",
     arrow="->",
     left_right="<- ->",
+    throttled="=",
+    dropping="v",
     yes="ok",
     no="no",
 )

@@ -11,6 +11,10 @@ SUFFERING_US = 100_000.0
 """Suffering: the slowest hundredth of block requests or fsyncs took at least this long."""
 
 HOG, SUFFERING, EXITED, PLAIN = "hog", "suffering", "exited", ""
+THROTTLED, DROPPING = "throttled", "dropping"
+
+THROTTLES, DROPS = "throttle", "drop"
+"""How the text of a policy begins (`Row.policy`) that is in force, and not only tried dry."""
 
 
 def hog_threshold(frame: Frame) -> float:
@@ -19,9 +23,13 @@ def hog_threshold(frame: Frame) -> float:
 
 
 def mark(row: Row, hog_from: float) -> str:
-    """Return the role of a row: "exited", "hog", "suffering" or ""."""
+    """Return the role of a row: "exited", "dropping", "throttled", "hog", "suffering" or ""."""
     if row.exited:
         return EXITED
+    if row.policy.startswith(DROPS):
+        return DROPPING
+    if row.policy.startswith(THROTTLES):
+        return THROTTLED
     if row.write_bytes_per_s is not None and row.write_bytes_per_s >= hog_from:
         return HOG
     if (row.latency_p99_us or 0.0) >= SUFFERING_US or (row.fsync_p99_us or 0.0) >= SUFFERING_US:

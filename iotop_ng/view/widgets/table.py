@@ -75,8 +75,10 @@ class ProcTable(Widget, can_focus=True, inherit_bindings=False):
     def set_columns(self, ids: Sequence[str]) -> None:
         """Choose columns by id; COMMAND is put last when it is missing."""
         wanted = [*ids] if layout.COMMAND in ids else [*ids, layout.COMMAND]
-        self.columns = tuple(BY_ID[name] for name in wanted)
-        self._place()
+        columns = tuple(BY_ID[name] for name in wanted)
+        if columns != self.columns:
+            self.columns = columns
+            self._place()
 
     def set_unmeasured(self, ids: frozenset[str]) -> None:
         """Take the columns that have no value: where there is little room they go first."""
