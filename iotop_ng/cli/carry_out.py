@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import NamedTuple
 
 from iotop_ng.cli.amounts import Rate
-from iotop_ng.cli.desk import Desk, Keeper, Signals
+from iotop_ng.cli.desk import Desk, Signals
 from iotop_ng.cli.dry import rehearse
 from iotop_ng.cli.foreground import Foreground, Offer
 from iotop_ng.cli.meter import Meter
@@ -15,6 +15,7 @@ from iotop_ng.cli.policy_lines import deed
 from iotop_ng.cli.talk import complain
 from iotop_ng.cli.targets import Asked, Finder, Found, shown
 from iotop_ng.clock import NS_PER_S
+from iotop_ng.control.link import Keeper
 from iotop_ng.enforcers.orders import InForce, Kind, Mechanism, Order
 from iotop_ng.errors import IotopError, TargetError, UsageError
 from iotop_ng.policy.actions import Reason
@@ -55,7 +56,7 @@ def carry_out(wish: Wish, desk: Desk) -> int:
     found = Finder(desk.root).find(wish.targets, every=wish.every)
     meters = [Meter(one.target, desk.clock, desk.root) for one in found]
     with desk.signals() as signals:
-        keeper = desk.open_keeper(True, "command")
+        keeper = desk.keeper(spawn=True)
         if keeper is None:
             raise IotopError("iotop-ng could not start its keeper")
         with closing(keeper):

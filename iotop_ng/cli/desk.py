@@ -13,22 +13,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from iotop_ng.cli.talk import write
+from iotop_ng.cli.talk import complain, write
 from iotop_ng.clock import NS_PER_S, Clock, SystemClock
-from iotop_ng.control import link
+from iotop_ng.control.link import Keeper
 from iotop_ng.enforcers.changes import Change
 from iotop_ng.enforcers.orders import Failed
 from iotop_ng.errors import EnforcerError, IotopError, NotPermittedError, TargetError, UsageError
 
 CAPABILITIES = "CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_KILL"
-
-
-class Keeper(link.Keeper, Protocol):
-    """The one connection of a command (`iotop_ng.enforcers.client.KeeperClient`)."""
-
-    def fileno(self) -> int:
-        """Return the connection's descriptor: readable when the keeper has died."""
-        ...
 
 
 class Signals(Protocol):
@@ -175,3 +167,15 @@ class Desk:
             raise NotPermittedError(
                 f"{command} needs root ({CAPABILITIES}): sudo iotop-ng {command} …"
             )
+
+    def keeper(self, *, spawn: bool) -> Keeper | None:
+        """Connect as a command; say what a dead keeper had left and this one put back.
+
+        Raises:
+            IotopError: it cannot be reached or started.
+        """
+        keeper = self.open_keeper(spawn, "command")
+        if keeper is not None:
+            for sentence in keeper.welcome.recovered:
+                complain(sentence)
+        return keeper

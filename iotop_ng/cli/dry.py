@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from iotop_ng.cli.desk import Desk, Keeper
+from iotop_ng.cli.desk import Desk
 from iotop_ng.cli.foreground import Offer
 from iotop_ng.cli.policy_lines import SCHEMA, deed
 from iotop_ng.cli.targets import shown
 from iotop_ng.clock import NS_PER_S
+from iotop_ng.control.link import Keeper
 from iotop_ng.enforcers.orders import Order, Rung
 from iotop_ng.errors import IotopError
 from iotop_ng.policy.actions import Reason

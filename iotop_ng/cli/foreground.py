@@ -8,12 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from iotop_ng.cli.course import Course, Disks
-from iotop_ng.cli.desk import Desk, Keeper, Signals
+from iotop_ng.cli.desk import Desk, Signals
 from iotop_ng.cli.meter import Meter
 from iotop_ng.cli.policy_lines import SCHEMA, Record, line
 from iotop_ng.cli.talk import complain
 from iotop_ng.cli.targets import shown
 from iotop_ng.clock import NS_PER_S
+from iotop_ng.control.link import Keeper
 from iotop_ng.enforcers.orders import Counts, Event, InForce, Listing, Order, Rung
 from iotop_ng.export.records import rfc3339
 from iotop_ng.policy.actions import Reason
@@ -59,7 +60,7 @@ class Second(msgspec.Struct, frozen=True):
 
 def said(event: Event) -> str:
     """Return what happened, as one sentence about its target."""
-    text = event.text if event.text.startswith(event.name) else f"{event.name}: {event.text}"
+    text = event.text if event.name in event.text else f"{event.name}: {event.text}"
     return f"{event.what}: {text}" + (f" (undone: {event.undone})" if event.undone else "")
 
 

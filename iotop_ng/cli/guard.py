@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 
 from iotop_ng.cli import amounts
 from iotop_ng.cli.batch import INTERRUPTED, stopping
-from iotop_ng.cli.desk import Desk, Keeper, as_error
+from iotop_ng.cli.desk import Desk, as_error
 from iotop_ng.cli.policy_lines import SCHEMA, clock_time
 from iotop_ng.cli.talk import complain
 from iotop_ng.clock import NS_PER_S
 from iotop_ng.control.engine import Engine
+from iotop_ng.control.guard import Reporter, read_rules
+from iotop_ng.control.link import Keeper
 from iotop_ng.control.ruling import TICK_NS
-from iotop_ng.errors import IotopError, UsageError
+from iotop_ng.errors import IotopError
 from iotop_ng.export.records import rfc3339
 from iotop_ng.model.frame import Frame, PolicyEvent
 from iotop_ng.policy.rule import Rules
-from iotop_ng.policy.rules import parse_rules
 from iotop_ng.policy.tables import TableError
 from iotop_ng.ports import Source
 from iotop_ng.session import Session
@@ -66,7 +66,7 @@ def run(
     if duration is not None:
         duration_s = amounts.read(amounts.span, duration, "--duration") / NS_PER_S
     try:
-        wanted = read_rules(rules)
+        wanted = read_rules(rules, enforce=enforce)
     except TableError as error:
         for problem in error.problems:
             line = f":{problem.line}" if problem.line else ""
@@ -95,20 +95,6 @@ def run(
     return INTERRUPTED if was_stopped() else 0
 
 
-def read_rules(path: str) -> Rules:
-    """Return the rules of a file.
-
-    Raises:
-        UsageError: it cannot be read; as a TableError it names every mistake and its line.
-    """
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UsageError(f"{clean(path, 200)}: cannot be read: {why}") from None
-    return parse_rules(text, path)
-
-
 class Teller:
     """Prints what is new from frame to frame."""
 
@@ -120,8 +106,7 @@ class Teller:
         self._enforce = enforce
         self._is_json = is_json
         self._since_ns = desk.clock.wall_ns()
-        self._highest = 0
-        self._lowest = 0
+        self._reporter = Reporter()
         self._said: set[str] = set()
         self._held = 0
 
@@ -134,29 +119,21 @@ class Teller:
     def tell(self, frame: Frame) -> None:
         """Print the events of the rules, and say once what is wrong."""
         self._held = sum(one.by in self._authors for one in frame.policies)
-        remarks = (*frame.notes, frame.policy_problem) if frame.policy_problem else frame.notes
-        for remark in remarks:
-            if remark not in self._said:
-                self._said.add(remark)
-                complain(remark)
-        for event in self._new(frame.policy_events):
-            self._desk.write(self._line(event))
+        if problem := self._reporter.problem(frame):
+            complain(problem)
+        for note in frame.notes:
+            if note not in self._said:
+                self._said.add(note)
+                complain(note)
+        for event in self._reporter.events(frame):
+            # The keeper tells of others too, and of what was before our time.
+            if event.by in self._authors and event.wall_ns >= self._since_ns:
+                self._desk.write(self._line(event))
 
     def end(self) -> None:
         """Say that all was let go."""
         if self._held and self._enforce:
             complain(f"released {_number(self._held, 'policy', 'policies')}")
-
-    def _new(self, events: Sequence[PolicyEvent]) -> Iterator[PolicyEvent]:
-        """Yield the rules' own events that were not seen yet, and none from before our time."""
-        for event in events:
-            # The keeper counts up; what only the rules know is counted down.
-            if self._lowest <= event.seq <= self._highest:
-                continue
-            self._highest = max(self._highest, event.seq)
-            self._lowest = min(self._lowest, event.seq)
-            if event.by in self._authors and event.wall_ns >= self._since_ns:
-                yield event
 
     def _line(self, event: PolicyEvent) -> bytes:
         if self._is_json:
@@ -165,9 +142,9 @@ class Teller:
                 self._enforce,
             )  # fmt: skip
             return msgspec.json.encode(line) + b"\n"
-        text = event.text if event.text.startswith(event.name) else f"{event.name}: {event.text}"
+        text = event.text if event.name in event.text else f"{event.name}: {event.text}"
         text = text.removeprefix(f"{event.what} ")
-        line_text = f"{clock_time(event.wall_ns)}  {event.what} {text} ({event.by})\n"
+        line_text = f"{clock_time(event.wall_ns)}  {event.what:<8}  {text} ({event.by})\n"
         return line_text.encode("utf-8", "replace")
 
 

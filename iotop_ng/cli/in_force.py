@@ -11,12 +11,13 @@ from contextlib import closing
 import msgspec
 
 from iotop_ng.cli.course import Course, Disks
-from iotop_ng.cli.desk import Desk, Keeper, Signals
+from iotop_ng.cli.desk import Desk, Signals
 from iotop_ng.cli.meter import Meter
 from iotop_ng.cli.policy_lines import SCHEMA, Record, table
 from iotop_ng.cli.talk import complain
 from iotop_ng.cli.targets import Asked, parse_targets
 from iotop_ng.clock import NS_PER_S
+from iotop_ng.control.link import Keeper
 from iotop_ng.enforcers.orders import InForce
 from iotop_ng.errors import UsageError
 from iotop_ng.export.records import rfc3339
@@ -40,9 +41,11 @@ class Taken(msgspec.Struct, frozen=True):
     """What `release --json` prints."""
 
     schema: int
-    released: tuple[str, ...]
-    """Names; of --all without a keeper, what a dead one had left, one sentence each."""
-    problems: tuple[str, ...]
+    released: tuple[str, ...] = ()
+    """Names."""
+    undone: tuple[str, ...] = ()
+    """What a dead keeper had left and was put back, one sentence each."""
+    problems: tuple[str, ...] = ()
 
 
 def policies(*, json: bool, desk: Desk) -> int:
@@ -50,7 +53,7 @@ def policies(*, json: bool, desk: Desk) -> int:
     desk.need_root("policies")
     records: tuple[Record, ...] = ()
     with desk.signals() as signals:
-        keeper = desk.open_keeper(False, "command")
+        keeper = desk.keeper(spawn=False)
         if keeper is not None:
             with closing(keeper):
                 records = _looked_at(keeper, desk, signals)
@@ -99,15 +102,15 @@ def release(*, targets: Sequence[str], every: bool, json: bool, desk: Desk) -> i
         raise UsageError("release needs either TARGETs or --all, which takes back everything")
     asked = parse_targets(targets, every=False)
     desk.need_root("release")
-    keeper = desk.open_keeper(False, "command")
+    keeper = desk.keeper(spawn=False)
     if keeper is None:
         # Without a keeper nothing is in force but what a dead one may have left in the kernel.
-        taken = Taken(SCHEMA, desk.recover() if every else (), ())
+        taken = Taken(SCHEMA, undone=desk.recover() if every else ())
         unmatched = asked
     else:
         with closing(keeper):
             taken, unmatched = _release(keeper, asked, every=every)
-    if every and not taken.released and not taken.problems:
+    if every and taken == Taken(SCHEMA):
         complain(NOTHING)
     for one in unmatched:
         complain(f"{one}: {NOTHING} on it")
@@ -116,7 +119,8 @@ def release(*, targets: Sequence[str], every: bool, json: bool, desk: Desk) -> i
     if json:
         desk.write(msgspec.json.encode(taken) + b"\n")
     else:
-        desk.write("".join(f"released {name}\n" for name in taken.released).encode("utf-8"))
+        lines = [*(f"released {name}" for name in taken.released), *taken.undone]
+        desk.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     return 1 if unmatched or taken.problems else 0
 
 
@@ -134,8 +138,8 @@ def _release(
         unmatched = tuple(one for one in asked if not any(_is_meant(one, p) for p in present))
         released = keeper.release(tuple(ids), reason) if ids else None
     if released is None:
-        return Taken(SCHEMA, (), ()), unmatched
-    return Taken(SCHEMA, released.names, released.problems), unmatched
+        return Taken(SCHEMA), unmatched
+    return Taken(SCHEMA, released.names, problems=released.problems), unmatched
 
 
 def _is_meant(asked: Asked, policy: InForce) -> bool:

@@ -68,12 +68,12 @@ def deed(order: Order, name: str) -> str:
 
 def line(one: Record, wall_ns: int, name_width: int = 0) -> str:
     """Return one second of one policy, for a person."""
+    is_drop = one.kind == Kind.DROP.value
     parts = [
         clock_time(wall_ns),
         f"{one.name:<{name_width}}",
         f"written {_rate(one.written_bytes_per_s):>6}",
-        f"held {_share(one.held_pct):>4}",
-        f"refused {refused(one)}",
+        f"refused {refused(one):>6}" if is_drop else f"held {_share(one.held_pct):>5}",
         f"left {span(one.remaining_s)}",
         one.effect,
         f"({one.why})" if one.why else "",

@@ -38,7 +38,7 @@ def run(*, json: bool, dry_run: bool, desk: Desk) -> int:
         IotopError: the journal cannot be read, or not all of it could be put back.
     """
     desk.need_root("undo")
-    keeper = desk.open_keeper(False, "command")
+    keeper = desk.keeper(spawn=False)
     if keeper is not None:
         # It has put back what was left when it started; what is in force now is not left behind.
         keeper.close()
