@@ -143,7 +143,8 @@ class Hog:
     def __enter__(self) -> Hog:
         def begun() -> bool:
             assert self._process.poll() is None, "the hog has ended by itself"
-            return self.counts().bytes > 0
+            counts = self.counts()
+            return counts.bytes > 0 and counts.ready >= self.way.threads
 
         try:
             wait_until(begun, "the hog writes", 20)

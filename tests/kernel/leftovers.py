@@ -15,7 +15,7 @@ from tests.kernel.counts import bpf_ids
 from tests.kernel.hogs import state, tracers
 
 CGROUPS = Path("/sys/fs/cgroup")
-_IOPRIO_GET = {"x86_64": 251, "aarch64": 31}[os.uname().machine]
+_IOPRIO_GET = {"x86_64": 252, "aarch64": 31}[os.uname().machine]
 _IOPRIO_WHO_PROCESS = 1
 _GET_FD_BY_ID = {"prog_id": 13, "map_id": 14, "link_id": 30}  # include/uapi/linux/bpf.h
 _STATUS = {

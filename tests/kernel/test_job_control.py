@@ -31,6 +31,7 @@ class Shell:
 
     def __init__(self) -> None:
         self.text = ""
+        self._seen = 0
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             try:
@@ -53,22 +54,32 @@ class Shell:
         self.text += said
         return said
 
-    def expect(self, what: str) -> None:
-        """Wait until it has written something."""
-        before = len(self.text)
-        wait_until(lambda: what in (self.text + self.read(0.05))[before:], f"the shell says {what}")
+    def expect(self, what: str) -> str:
+        """Wait until it has written something; return all from the last such time on."""
+
+        def is_said() -> bool:
+            self.read(0.05)
+            return what in self.text[self._seen :]
+
+        wait_until(is_said, f"the shell says {what!r}")
+        end = self.text.index(what, self._seen) + len(what)
+        said, self._seen = self.text[self._seen : end], end
+        return said
 
     def do(self, command: str) -> str:
         """Run a command that ends; return what was written until the next prompt."""
-        before = len(self.text)
         self.send(f"{command}\n".encode())
-        self.expect(PROMPT)
-        return self.text[before:]
+        return self.expect(PROMPT)
+
+    def children(self) -> list[int]:
+        """Return its jobs' processes."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in path.read_text("ascii").split()]
 
     def close(self) -> None:
         """End it with all its jobs."""
-        os.kill(self.pid, signal.SIGHUP)
-        os.kill(self.pid, signal.SIGCONT)
+        for pid in [*self.children(), self.pid]:
+            os.kill(pid, signal.SIGKILL)
         os.close(self._terminal)
         os.waitpid(self.pid, 0)
 
@@ -102,9 +113,9 @@ def job(
 
 def job_pid(shell: Shell) -> int:
     """Return the pid of the shell's only child."""
-    children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")
-    wait_until(lambda: bool(children.read_text("ascii")), "the shell has started it")
-    return int(children.read_text("ascii"))
+    wait_until(lambda: bool(shell.children()), "the shell has started it")
+    (pid,) = shell.children()
+    return pid
 
 
 def test_a_held_job_stops_and_goes_on_as_its_user_wants(
