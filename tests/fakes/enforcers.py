@@ -175,7 +175,8 @@ class FakeEffect:
         for member in self._pinned.members():
             self._act(member, order)
             self._enforcer.step("apply.half")
-            self._set(f"/fake/{member.pid}/rate", str(order.rate_bytes_per_s))
+            if order.kind is not Kind.IONICE:
+                self._set(f"/fake/{member.pid}/rate", str(order.rate_bytes_per_s))
 
     def adjust(self, order: Order) -> None:
         self._enforcer.step("adjust")
