@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from iotop_ng.sources import bpf_syscall
 from tests.kernel.counts import bpf_ids
-from tests.kernel.hogs import state, tracers
+from tests.kernel.hogs import state
 
 CGROUPS = Path("/sys/fs/cgroup")
 _IOPRIO_GET = {"x86_64": 252, "aarch64": 31}[os.uname().machine]
@@ -154,7 +154,10 @@ def still_loaded(objects: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
 class Gone(NamedTuple):
     """How long it took until nothing was left, and what still was when patience ended."""
 
-    seconds: float
+    effect_s: float
+    """Until nobody was limited, stopped or traced, nothing attached, and every value as before."""
+    all_s: float
+    """Until no process of ours was left either, and no program loaded."""
     left: list[str]
 
 
@@ -162,18 +165,26 @@ def wait_until_gone(
     run_directory: Path, before: State, objects: Iterable[tuple[str, int]], patience_s: float
 ) -> Gone:
     """Wait until nothing of ours is left and all is as before."""
-    began, objects = time.monotonic(), tuple(objects)
+    began, objects, effect_s = time.monotonic(), tuple(objects), 0.0
+    links = [one for one in objects if one[0] == "link_id"]
     while True:
-        left = [f"process {pid}: {line}" for pid, line in belonging(run_directory).items()]
-        left += [f"loaded: {kind} {number}" for kind, number in still_loaded(objects)]
-        left += [
-            f"{pid} is traced by {tracer}"
-            for pid in before.processes
-            for tracer in set(tracers(pid).values()) - {0}
-        ]
-        if not left:
-            left = differences(before, look(before.processes))
+        left = _effects(run_directory, before, links)
         seconds = time.monotonic() - began
+        if not left:
+            effect_s = effect_s or seconds
+            left = [f"process {pid}: {line}" for pid, line in belonging(run_directory).items()]
+            left += [f"loaded: {kind} {number}" for kind, number in still_loaded(objects)]
         if not left or seconds > patience_s:
-            return Gone(seconds, left)
-        time.sleep(0.02)
+            return Gone(effect_s or seconds, seconds, left)
+        time.sleep(0.01)
+
+
+def _effects(run_directory: Path, before: State, links: list[tuple[str, int]]) -> list[str]:
+    """Return what still acts, and which values are not as before."""
+    keeper = keeper_of(run_directory)
+    helpers = [pid for pid in belonging(run_directory) if pid != keeper]
+    return [
+        *(f"process {pid} of {keeper}" for pid in helpers),
+        *(f"attached: {number}" for _, number in still_loaded(links)),
+        *differences(before, look(before.processes)),
+    ]

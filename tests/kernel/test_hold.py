@@ -268,7 +268,7 @@ def test_kill_9_leaves_nothing(
         acting.client.close()
 
     gone = wait_until_gone(acting.run_directory, before, objects, 10)
-    note(f"kill -9 of the {who}: as before after {gone.seconds:.2f} s")
+    note(f"kill -9 of the {who}: as before after {gone.effect_s:.2f} s")
     assert max(held.values()) < 1.5 * CAP
     assert objects
     assert gone.left == []
