@@ -4,8 +4,8 @@
  * the file but not the bytes.
  *
  * The number and the arguments are in the registers that the thread came in
- * with (bpf_task_pt_regs, 5.15). Without them, in 32-bit programs and in
- * io_uring and libaio the number of bytes is not known.
+ * with (bpf_task_pt_regs, 5.15). Without them, in 32-bit programs, in io_uring
+ * and for several writes of one io_submit the number of bytes is not known.
  */
 #ifndef IOTOP_ASKED_H
 #define IOTOP_ASKED_H
@@ -25,6 +25,7 @@
 #define MAX_VECTORS 1024
 /* MAX_RW_COUNT: more is never written at once. */
 #define MAX_ASKED 0x7ffff000ll
+#define IOCB_PWRITE 1
 
 #ifdef HAVE_REGISTERS
 
@@ -108,41 +109,71 @@ static inline s64 sum_of_vectors(u64 at, u64 count)
 	return sum < MAX_ASKED ? sum : MAX_ASKED;
 }
 
+/* What io_submit(2) asks, when that is one write: include/uapi/linux/aio_abi.h
+ * (struct iocb). Which one of several is refused is not known. */
+static inline s64 asked_by_submit(u64 count, u64 at)
+{
+	struct {
+		u64 unused[2];
+		u16 opcode, priority;
+		u32 file;
+		u64 buffer, bytes;
+	} block = {};
+	u64 first = 0;
+
+	if (count != 1 || probe_user(&first, sizeof(first), (void *)at) ||
+	    probe_user(&block, sizeof(block), (void *)first) ||
+	    block.opcode != IOCB_PWRITE)
+		return ASKED_UNKNOWN;
+	return block.bytes < MAX_ASKED ? block.bytes : MAX_ASKED;
+}
+
+#ifdef O_pipe_inode_info_mutex_owner
+/* The pipe that splice(2) reads, which it holds locked while it writes. */
+static inline int is_splicing(u64 task, u64 registers)
+{
+	u64 in = 0, files = 0, table = 0, file = 0, pipe = 0, owner = 0;
+	u32 size = 0;
+
+	RD(in, registers, ARGUMENT0);
+	RD(files, task, O_task_struct_files);
+	RD(table, files, O_files_struct_fdt);
+	RD(size, table, O_fdtable_max_fds);
+	if ((u32)in >= size)
+		return 0;
+	RD(table, table, O_fdtable_fd);
+	RD(file, table, (u64)(u32)in * 8);
+	RD(pipe, file, O_file_private_data);
+	RD(owner, pipe, O_pipe_inode_info_mutex_owner);
+	return (owner & ~7ull) == task;
+}
+#endif
+
 /*
  * Before 6.8 (commit 0f292086c22b) splice and sendfile ask again for every
- * part that goes from the pipe to the file. They hold the pipe's lock then;
- * what was let begin is not cut short.
+ * part that goes from a pipe to the file; for sendfile and copy_file_range
+ * that is a pipe of the task's own, which is empty before and after the call.
+ * What was let begin is not cut short.
  */
 static inline int is_under_way(u64 task, u64 registers, u64 number)
 {
-	int under_way = 0;
-
-#if defined(O_task_struct_splice_pipe) && defined(O_pipe_inode_info_mutex_owner)
-	u64 pipe = 0, owner = 0;
-
-	if (number != NR_SPLICE) {
-		RD(pipe, task, O_task_struct_splice_pipe);
-#if defined(O_fdtable_fd) && defined(O_file_private_data)
-	} else {
-		u64 in = 0, files = 0, table = 0, file = 0;
-		u32 size = 0;
-
-		RD(in, registers, ARGUMENT0);
-		RD(files, task, O_task_struct_files);
-		RD(table, files, O_files_struct_fdt);
-		RD(size, table, O_fdtable_max_fds);
-		if ((u32)in >= size)
-			return 0;
-		RD(table, table, O_fdtable_fd);
-		RD(file, table, (u64)(u32)in * 8);
-		RD(pipe, file, O_file_private_data);
+#ifdef O_pipe_inode_info_mutex_owner
+	if (number == NR_SPLICE)
+		return is_splicing(task, registers);
 #endif
+#if defined(O_task_struct_splice_pipe) && defined(O_pipe_inode_info_head)
+	u64 pipe = 0;
+	u32 head = 0, tail = 0;
+
+	RD(pipe, task, O_task_struct_splice_pipe);
+	if (pipe && number != NR_SPLICE) {
+		RD(head, pipe, O_pipe_inode_info_head);
+		RD(tail, pipe, O_pipe_inode_info_tail);
 	}
-	if (pipe)
-		RD(owner, pipe, O_pipe_inode_info_mutex_owner);
-	under_way = (owner & ~7ull) == task;
+	return head != tail;
+#else
+	return 0;
 #endif
-	return under_way;
 }
 
 static inline s64 asked_of(u64 task, u64 registers)
@@ -166,7 +197,11 @@ static inline s64 asked_of(u64 task, u64 registers)
 			RD(count, registers, ARGUMENT3);
 		else
 			RD(count, registers, ARGUMENT4);
-	} else if (number == NR_IO_SUBMIT || number == NR_IO_URING_ENTER) {
+	} else if (number == NR_IO_SUBMIT) {
+		RD(count, registers, ARGUMENT1);
+		RD(first, registers, ARGUMENT2);
+		return asked_by_submit(count, first);
+	} else if (number == NR_IO_URING_ENTER) {
 		return ASKED_UNKNOWN;
 	} else {
 		/* fallocate, FICLONE: no data is written. */

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from iotop_ng.sources.plan import MARKS_FD, Kind, Layout, Plan, Program, Tier, field_defines
 
 _START = ("task_struct.start_boottime", "task_struct.real_start_time")
@@ -18,15 +20,16 @@ _DROP = (
 _X86_ARGUMENTS = ("pt_regs.di", "pt_regs.si", "pt_regs.dx", "pt_regs.r10", "pt_regs.r8")
 _ARM_ARGUMENTS = ("pt_regs.orig_x0", "pt_regs.regs")
 _COMPAT = ("task_struct.thread_info.status", "pt_regs.pstate")
-_UNDER_WAY = (
-    "task_struct.splice_pipe", "pipe_inode_info.mutex.owner", "task_struct.files",
-    "files_struct.fdt", "fdtable.fd", "fdtable.max_fds", "file.private_data",
+_SPLICING = (
+    "pipe_inode_info.mutex.owner", "task_struct.files", "files_struct.fdt", "fdtable.fd",
+    "fdtable.max_fds", "file.private_data",
 )  # fmt: skip
+_OWN_PIPE = ("pipe_inode_info.head", "pipe_inode_info.tail", "task_struct.splice_pipe")
 _INODE_STORAGE = "bpf_storage_blob.storage"
 """Linux 5.10 has it together with storage at inodes."""
 ACTING_FIELDS = (
-    *_HOLD, *SYSCALL_NUMBERS, *_DROP, *_X86_ARGUMENTS, *_ARM_ARGUMENTS, *_COMPAT, *_UNDER_WAY,
-    _INODE_STORAGE,
+    *_HOLD, *SYSCALL_NUMBERS, *_DROP, *_X86_ARGUMENTS, *_ARM_ARGUMENTS, *_COMPAT, *_SPLICING,
+    *_OWN_PIPE, _INODE_STORAGE,
 )  # fmt: skip
 ACTING_TRACEPOINTS = ("sched_process_fork", "sys_exit")
 
@@ -63,7 +66,12 @@ def make_drop_plan(layout: Layout) -> Plan:
         Program("on_drop_exit", "drop", Tier.ON_DEMAND, Kind.RAW, ("sched_process_exit",)),
         Program("on_drop_write", "drop", Tier.ON_DEMAND, Kind.LSM, ("file_permission",)),
     )
-    defines = charge_defines(layout)
+    fields = dict(layout.fields)
+    for group in (_SPLICING, _OWN_PIPE):
+        # A half-known chain would read through a wrong pointer: all or none.
+        if any(name not in fields for name in group):
+            fields.pop(group[0], None)
+    defines = charge_defines(msgspec.structs.replace(layout, fields=fields))
     has_marks = _INODE_STORAGE in layout.fields
     if has_marks:
         defines.append(f"-DMARKS_FD={MARKS_FD}")
