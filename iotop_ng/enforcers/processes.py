@@ -96,8 +96,8 @@ def find(pid: int, start_ns: int) -> Handle | None:
     try:
         pidfd = os.pidfd_open(pid)
     except OSError as error:
-        # EINVAL: the number is a thread's, so the process that was meant is gone.
-        if error.errno in {errno.ESRCH, errno.EINVAL}:
+        # EINVAL, since 6.15 ENOENT: the number is a thread's, so the process is gone.
+        if error.errno in {errno.ESRCH, errno.EINVAL, errno.ENOENT}:
             return None
         if error.errno != errno.ENOSYS:
             raise

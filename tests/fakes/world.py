@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from iotop_ng.clock import NS_PER_S
@@ -49,6 +51,7 @@ class FakeWorld:
         self.touched: set[tuple[int, int]] = set()
         """(pid, start) of every process that something was done to."""
         self._failures: dict[str, list[BaseException]] = {}
+        self._happenings: dict[str, list[Callable[[], object]]] = {}
         self._starts = 0
         self._next_helper = HELPER_PIDS
 
@@ -82,12 +85,19 @@ class FakeWorld:
         """Let a step fail once, after failures of the same step that were asked for earlier."""
         self._failures.setdefault(step, []).append(error)
 
+    def meanwhile(self, step: str, happens: Callable[[], object]) -> None:
+        """Let something happen at a step, once."""
+        self._happenings.setdefault(step, []).append(happens)
+
     def heal(self) -> None:
-        """Take back all failures that have not happened."""
+        """Take back everything that was asked for and has not happened."""
         self._failures.clear()
+        self._happenings.clear()
 
     def step(self, name: str) -> None:
         """Be at a step."""
+        if happening := self._happenings.get(name):
+            happening.pop(0)()
         if waiting := self._failures.get(name):
             raise waiting.pop(0)
 
