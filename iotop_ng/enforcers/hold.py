@@ -22,6 +22,7 @@ from iotop_ng.enforcers.holder import MESSAGE, Holder, Kind, Message
 from iotop_ng.enforcers.orders import Counts, Mechanism, Order, Rung
 from iotop_ng.enforcers.ring import RingBuffer
 from iotop_ng.enforcers.tally import Tally
+from iotop_ng.enforcers.threads import threads_of, tracer_of
 from iotop_ng.errors import EnforcerError, IotopError, TargetError
 from iotop_ng.units import clean
 
@@ -207,8 +208,8 @@ class HoldEnforcer:
             return Rung(self.mechanism, works=False, why=why, does=_DOES)
         members = pinned.members()
         pids = [member.pid for member in members]
-        threads = [tid for pid in pids for tid in holder.threads_of(pid)]
-        tracers = {tid: tracer for tid in threads if (tracer := holder.tracer_of(tid))}
+        threads = [tid for pid in pids for tid in threads_of(pid)]
+        tracers = {tid: tracer for tid in threads if (tracer := tracer_of(tid))}
         if threads and len(tracers) == len(threads):
             tracer = min(tracers.values())
             why = f"it is traced already, by {_name(tracer)}[{tracer}]"

@@ -27,6 +27,7 @@ from typing import NamedTuple
 from iotop_ng.enforcers import ptrace
 from iotop_ng.enforcers.ptrace import Report, Stop
 from iotop_ng.enforcers.tally import Held, Tally
+from iotop_ng.enforcers.threads import blocks, is_worker, threads_of, tracer_of, written_by
 
 MESSAGE = struct.Struct("<4I")
 """(kind, policy, pid, tid), as struct event in bpf/hold.c."""
@@ -34,7 +35,6 @@ IDLE_S = 1.0
 WORKER_GRACE_NS = 5_000_000
 """io_uring: time in which a submitter comes to wait by itself; then it is interrupted."""
 NICE = -10
-_PF_IO_WORKER = 0x10
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,11 +77,15 @@ class Holder:
     ) -> None:
         self._due_ns = due_ns
         self._signal = number
-        self._options = ptrace.TRACE_THREADS | (ptrace.TRACE_FORKS if with_children else 0)
+        self._options = ptrace.TRACE_CALLS | ptrace.TRACE_THREADS
+        if with_children:
+            self._options |= ptrace.TRACE_FORKS
         self._tally = tally
         self._threads: set[int] = set()
         self._refused: set[int] = set()
         self._interrupted: set[int] = set()
+        self._deaf: dict[int, bool] = {}
+        """Thread that blocks the signal -> it has been at a system call since it last overdrew."""
         self._held: dict[int, int] = {}
         """Thread -> since when."""
         self._queue: list[tuple[int, int]] = []
@@ -116,6 +120,9 @@ class Holder:
                 self._refused.add(tid)
             return
         self._threads.add(tid)
+        # Those that have written nothing are left alone: who is interrupted in epoll_wait sees it.
+        if blocks(tid, self._signal) and written_by(tid):
+            self._catch(tid)
 
     def take_reports(self) -> None:
         """Answer all stops that have happened."""
@@ -131,17 +138,24 @@ class Holder:
                 self._forget(tid)
                 return
             case Stop.SIGNAL if number == self._signal and self._is_ours(tid):
+                self._deaf.pop(tid, None)
                 self._hold(tid)
             case Stop.SIGNAL:
-                ptrace.resume(tid, number)
+                self._go_on(tid, number)
+            case Stop.CALL:
+                self._deaf[tid] = True
+                self._hold(tid)
             case Stop.GROUP:
                 ptrace.listen(tid)
             case Stop.TRAP if tid in self._interrupted:
                 self._interrupted.discard(tid)
                 self._hold(tid)
             case Stop.TRAP | Stop.EVENT:
-                ptrace.resume(tid)
+                self._go_on(tid)
         self._threads.add(tid)
+
+    def _go_on(self, tid: int, number: int = 0) -> None:
+        ptrace.resume(tid, number, to_call=tid in self._deaf)
 
     def _is_ours(self, tid: int) -> bool:
         """Tell our signal from the program's own (Go sends itself SIGURG all day)."""
@@ -150,6 +164,7 @@ class Holder:
     def _forget(self, tid: int) -> None:
         self._threads.discard(tid)
         self._interrupted.discard(tid)
+        self._deaf.pop(tid, None)
         if (since := self._held.pop(tid, None)) is not None:
             self._count(since, time.monotonic_ns())
 
@@ -158,7 +173,7 @@ class Holder:
     def _hold(self, tid: int) -> None:
         now, due = time.monotonic_ns(), self._due_ns()
         if due <= now:
-            ptrace.resume(tid)
+            self._go_on(tid)
             return
         self._held[tid] = now
         heapq.heappush(self._queue, (due, tid))
@@ -185,7 +200,7 @@ class Holder:
                 continue
             self._count(since, now)
             with contextlib.suppress(ProcessLookupError):
-                ptrace.resume(tid)
+                self._go_on(tid)
         self._publish()
         dues = (*self._working.values(), *(due for due, _ in self._queue[:1]))
         return max(0.0, min([(due - now) / 1e9 for due in dues] + [IDLE_S]))
@@ -207,7 +222,7 @@ class Holder:
             case Kind.ADD:
                 self.add(message.pid)
             case Kind.INTERRUPT:
-                self._interrupt(message.tid)
+                self._catch(message.tid)
             case Kind.UNTRACED:
                 self._seize(message.tid)
             case Kind.RECHECK:
@@ -215,6 +230,17 @@ class Holder:
             case Kind.WORKER:
                 due = time.monotonic_ns() + WORKER_GRACE_NS
                 self._working.setdefault(message.pid, due)
+
+    def _catch(self, tid: int) -> None:
+        """Hold a thread that blocks the signal.
+
+        To be told of each overdraft is late: who writes gigabytes a second has written many more
+        megabytes by then. So it stops at its system calls, which is in time, if slow; what writes
+        without them (mmap) is interrupted each time.
+        """
+        if not self._deaf.get(tid):
+            self._interrupt(tid)
+        self._deaf[tid] = False
 
     def _stop_submitters(self, now: int) -> None:
         """Interrupt programs whose workers write on while none of their threads waits."""
@@ -256,32 +282,6 @@ class Holder:
             is_ours = number == self._signal and self._is_ours(tid)
             ptrace.detach(tid, number if stop is Stop.SIGNAL and not is_ours else 0)
         self._forget(tid)
-
-
-def threads_of(pid: int, proc: Path = Path("/proc")) -> list[int]:
-    """Return the threads of a process, [] when it is gone."""
-    try:
-        return [int(entry.name) for entry in (proc / str(pid) / "task").iterdir()]
-    except OSError:
-        return []
-
-
-def is_worker(tid: int, proc: Path = Path("/proc")) -> bool:
-    """Say whether it is a thread of io_uring's own, which takes no signals."""
-    try:
-        raw = (proc / str(tid) / "stat").read_bytes()
-        return bool(int(raw.rpartition(b")")[2].split()[6]) & _PF_IO_WORKER)
-    except (OSError, IndexError, ValueError):
-        return False
-
-
-def tracer_of(tid: int, proc: Path = Path("/proc")) -> int:
-    """Return the pid of who traces it, 0 when nobody does."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in (proc / str(tid) / "status").read_bytes().splitlines():
-            if line.startswith(b"TracerPid:"):
-                return int(line[10:])
-    return 0
 
 
 def serve(holder: Holder, orders: socket.socket, pids: tuple[int, ...]) -> None:

@@ -14,6 +14,9 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 SEIZE, INTERRUPT, LISTEN, CONT, DETACH, GETSIGINFO = 0x4206, 0x4207, 0x4208, 7, 17, 0x4202
+SYSCALL = 24
+TRACE_CALLS: Final = 0x1
+"""PTRACE_O_TRACESYSGOOD: stops at system calls are told from signals."""
 TRACE_FORKS: Final = 0x2 | 0x4
 """PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK."""
 TRACE_THREADS: Final = 0x8
@@ -23,6 +26,7 @@ WALL: Final = 0x40000000
 SI_KERNEL: Final = 0x80
 
 _EVENT_STOP = 128
+_CALL = signal.SIGTRAP | 0x80
 _GROUP_STOPS = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -39,6 +43,8 @@ class Stop(Enum):
     """Stopped by job control, as without us."""
     TRAP = "trap"
     """PTRACE_INTERRUPT, a new thread's first stop, or the end of a group stop."""
+    CALL = "call"
+    """It enters or leaves a system call, and was to stop there."""
     EVENT = "event"
     """It has just forked or made a thread."""
 
@@ -65,6 +71,8 @@ def explain(tid: int, status: int) -> Report:
     if not os.WIFSTOPPED(status):
         return Report(tid, Stop.GONE, 0)
     number, event = os.WSTOPSIG(status), status >> 16
+    if event == 0 and number == _CALL:
+        return Report(tid, Stop.CALL, 0)
     if event == 0:
         return Report(tid, Stop.SIGNAL, number)
     if event != _EVENT_STOP:
@@ -83,9 +91,9 @@ def seize(tid: int, options: int) -> None:
     _ptrace(SEIZE, tid, options)
 
 
-def resume(tid: int, number: int = 0) -> None:
-    """Let it go on from a stop, with a signal or (0) without."""
-    _ptrace(CONT, tid, number)
+def resume(tid: int, number: int = 0, *, to_call: bool = False) -> None:
+    """Let it go on from a stop, with a signal or (0) without; `to_call`: to its next CALL stop."""
+    _ptrace(SYSCALL if to_call else CONT, tid, number)
 
 
 def listen(tid: int) -> None:

@@ -21,8 +21,9 @@ from pathlib import Path
 import pytest
 
 from iotop_ng.enforcers import holder
-from iotop_ng.enforcers.holder import MESSAGE, Holder, Kind, tracer_of
+from iotop_ng.enforcers.holder import MESSAGE, Holder, Kind
 from iotop_ng.enforcers.tally import Tally
+from iotop_ng.enforcers.threads import tracer_of
 
 LONG_NS = 3_600_000_000_000
 PATIENCE_S = 30
