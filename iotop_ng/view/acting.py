@@ -114,13 +114,19 @@ def bare_order(row: Row, kind: Kind) -> Order:
 # -- answers --------------------------------------------------------------------------------------
 
 
-def applied(policy: InForce, *, si: bool = False) -> str:
-    """Return what is in force now: "dd[4242] held to 5.0M/s (hold), 10 min"."""
+def applied(policy: InForce, *, lease_ns: int | None = None, si: bool = False) -> str:
+    """Return what is in force now: "dd[4242] held to 5.0M/s (hold), 10 min".
+
+    Args:
+        policy: as it is after the order.
+        lease_ns: from now on; None for one that was applied just now.
+        si: decimal units.
+    """
     order = policy.order
     is_dry = order.dry_run or policy.mechanism is Mechanism.DRY_RUN
     what = _what(order, si=si)
     how = policy.mechanism.value.replace("_", " ")
-    lease = span((policy.until_ns - policy.since_ns) / NS_PER_S)
+    lease = span((lease_ns or policy.until_ns - policy.since_ns) / NS_PER_S)
     head = f"dry run, nothing is done: {policy.name}" if is_dry else policy.name
     tail = f": {policy.problem}" if policy.problem else ""
     return f"{head} {what} ({how}), {lease}{tail}"

@@ -224,7 +224,7 @@ class Acts:
                 self._wanted_caps.pop(policy.id, None)
                 self._complain(answer.message)
             else:
-                self._screen.say(applied(answer, si=self._screen.controls.si))
+                self._screen.say(applied(answer, lease_ns=lease_ns, si=self._screen.controls.si))
 
         shown = human(wanted, si=self._screen.controls.si)
         self._screen.say(f"{policy.name}: cap {shown}/s ...")

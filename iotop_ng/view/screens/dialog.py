@@ -26,6 +26,8 @@ from iotop_ng.view.widgets.ladder import LadderList
 T = TypeVar("T")
 Outcome = TypeVar("Outcome")
 NAMES_SHOWN = 4
+MAX_WIDTH = 100
+"""Of the box, as in its CSS."""
 
 
 class Dialog(ModalScreen[Outcome], inherit_bindings=False):
@@ -124,8 +126,7 @@ class Dialog(ModalScreen[Outcome], inherit_bindings=False):
 
     def draw(self) -> None:
         """Draw facts and keys again."""
-        width = max(self.size.width, 100) if not self.size.width else min(self.size.width, 100)
-        self._facts.show(self._fact_lines(width - 2))
+        self._facts.show(self._fact_lines(min(self.size.width or MAX_WIDTH, MAX_WIDTH) - 2))
         keys: list[Run] = []
         for number, (key, label) in enumerate(self.key_hints()):
             is_off = number == 0 and bool(self.problem())
@@ -205,6 +206,10 @@ class Dialog(ModalScreen[Outcome], inherit_bindings=False):
         if stops and index != at:
             stops[index][0].focus()
 
+    def arrows(self, words: str, signs: str) -> str:
+        """Return the name of arrow keys that this terminal can draw."""
+        return words if self.ink.is_ascii else signs
+
     def take_key(self, key: str, character: str | None) -> None:
         """Take a key that was sent to the screen behind: it was typed before this one was there."""
         if not self._is_ready:
@@ -217,9 +222,20 @@ class Dialog(ModalScreen[Outcome], inherit_bindings=False):
             self._type(character)
 
     def _type(self, character: str) -> None:
-        field = self.focused
-        if isinstance(field, Input):
+        """Write into the first field, which may not have the keyboard yet.
+
+        Then it must not select everything when it gets it: the next character would replace this.
+        """
+        field = next(iter(self.query(Input)), None)
+        if field is None:
+            return
+        if field.has_focus:
             field.replace(character, *field.selection)
+            return
+        typed = "" if field.select_on_focus else field.value
+        field.select_on_focus = False
+        field.value = typed + character
+        field.cursor_position = len(field.value)
 
     def action_cancel(self) -> None:
         """Leave without doing anything."""

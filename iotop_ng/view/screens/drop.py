@@ -108,9 +108,9 @@ class DropDialog(OrderDialog):
         return [
             ("Enter", "drop" if self.press.has_focus else "next line"),
             ("Esc", "cancel"),
-            ("Up Down", "line"),
+            (self.arrows("Up Down", "↑↓"), "line"),
             ("Tab", "presets"),
-            ("Left Right", "choose"),
+            (self.arrows("Left Right", "←→"), "choose"),
         ]
 
     def problem(self) -> str:

@@ -50,8 +50,8 @@ class IoniceDialog(OrderDialog):
         return [
             ("Enter", "set it"),
             ("Esc", "cancel"),
-            ("Up Down", "line"),
-            ("Left Right", "choose (0 is first, idle has no level)"),
+            (self.arrows("Up Down", "↑↓"), "line"),
+            (self.arrows("Left Right", "←→"), "choose (level 0 is served first)"),
         ]
 
     def order(self, row: Row) -> Order:

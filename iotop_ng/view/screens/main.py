@@ -24,6 +24,7 @@ from iotop_ng.view.messages import (
     RowChosen,
     SortWanted,
 )
+from iotop_ng.view.news import News
 from iotop_ng.view.screens.deeds import Deeds
 from iotop_ng.view.screens.top import Top
 from iotop_ng.view.tape import Tape
@@ -76,6 +77,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         """Why nothing can be done to processes here, "" when it can."""
         self.device_cursor = 0
         self.policies = PolicyList()
+        self._news = News()
         self.dialog: TakesKeys | None = None
         """Open over this screen: the order of rows is frozen, and the cursor on its row."""
         self._frozen: dict[RowId, int] = {}
@@ -119,6 +121,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
         """Take the next frame; while paused it is kept and not drawn."""
         self.tape.add(frame)
         self.policies.take(frame.policies)
+        news = self._news.take(frame.policy_events)
+        if news:
+            self.say(news, is_problem=True)
         if self._acts is not None:
             self._acts.frame_came()
         self._top.doing = ""

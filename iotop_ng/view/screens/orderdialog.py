@@ -93,6 +93,8 @@ class OrderDialog(Dialog[tuple[Order, ...]]):
         for row in self.query(FieldRow):
             if row.display and row.problem:
                 return row.problem
+        if all(self.now(row) is None for row in self.rows):
+            return "it has ended"
         return self.refusal
 
     def outcome(self) -> tuple[Order, ...]:

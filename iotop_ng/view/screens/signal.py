@@ -31,9 +31,9 @@ SIGNALS: tuple[tuple[signal.Signals, str], ...] = (
 class SignalDialog(Dialog[signal.Signals]):
     """Ends in a signal; who sends it checks the identity again."""
 
-    DEFAULT_CSS = """
+    CSS = """
     SignalDialog #box { max-height: 15; }
-    SignalDialog OptionList {
+    SignalDialog OptionList, SignalDialog OptionList:focus {
         height: 1fr; border: none; padding: 0 1; background: $surface; color: $foreground;
         scrollbar-size-vertical: 0; text-wrap: nowrap;
     }
@@ -70,7 +70,7 @@ class SignalDialog(Dialog[signal.Signals]):
 
     def key_hints(self) -> list[tuple[str, str]]:
         """Return what the keys do."""
-        return [("Enter", "send"), ("Esc", "cancel"), ("Up Down", "choose")]
+        return [("Enter", "send"), ("Esc", "cancel"), (self.arrows("Up Down", "↑↓"), "choose")]
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter, or a click, sends."""

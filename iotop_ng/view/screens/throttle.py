@@ -68,9 +68,9 @@ class ThrottleDialog(OrderDialog):
         return [
             ("Enter", "throttle"),
             ("Esc", "cancel"),
-            ("Up Down", "line"),
+            (self.arrows("Up Down", "↑↓"), "line"),
             ("Tab", "presets"),
-            ("Left Right", "choose"),
+            (self.arrows("Left Right", "←→"), "choose"),
         ]
 
     def _judge_rate(self, text: str) -> str:

@@ -10,7 +10,7 @@ from iotop_ng.model.frame import Frame, PolicyEvent, PolicyRow
 from iotop_ng.view import inforce
 from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
 
-WIDE = 130
+WIDE = 170
 """Cells from which everything about a policy stands on one line."""
 NAME_WIDTH = 15
 WIDE_NAME = 28
@@ -72,7 +72,7 @@ def policy_view_lines(
         hint = "" if read_only else "; t throttles the selected process (1), d drops its writes"
         lines.append([(f"  nothing is in force{hint}", "muted")])
     if frame.policy_problem:
-        lines.append([(f"  {ink.glyphs.warning} {frame.policy_problem}", "banner")])
+        lines.append([(f"  {ink.glyphs.warning} {ink.safe(frame.policy_problem)}", "warning")])
     lines.append([("", "")])
     lines += event_lines(frame.policy_events, ink, width)
     return lines, at
@@ -82,10 +82,9 @@ def _policy_header(width: int) -> Line:
     name = WIDE_NAME if width >= WIDE else NAME_WIDTH
     head = (
         f"  {'IN FORCE ON':<{name}} {'WHAT':<8} {'HOW':<7} {'RATE':>5} {'LEFT':>8} "
-        f"{'NOW':>5} {'BEFORE':>6} {'LOSS':>{_loss_width(width)}} EFFECT"
+        f"{'NOW':>5} {'BEFORE':>6} {'LOSS':>{_loss_width(width)}} {'EFFECT':<9}"
     )
-    if width >= WIDE:
-        head = f"{head:<{name + 75}} BY"
+    head += " BY" if width >= WIDE else ""
     return [(fit(head, width), "header")]
 
 
@@ -164,5 +163,6 @@ def _event(event: PolicyEvent, ink: Ink, width: int) -> list[Line]:
         (f"{fit(ink.safe(event.name), name_width, cut)} ", "title"),
     ]
     room = width - 12 - 10 - name_width - 1
-    text = f"{event.text} ({event.by})" if event.by else event.text
+    said = event.text.removeprefix(event.name).lstrip(": ")
+    text = f"{said} ({event.by})" if event.by else said
     return [[*head, (fit(ink.safe(text), max(room, 0), cut), "")]]

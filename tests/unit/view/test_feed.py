@@ -8,11 +8,14 @@ from collections.abc import Callable
 from textual.message import Message
 
 from iotop_ng.clock import ManualClock, SystemClock
+from iotop_ng.enforcers.orders import Failed
 from iotop_ng.errors import NotPermittedError, SourceError
-from iotop_ng.model.frame import EMPTY_FRAME
+from iotop_ng.model.frame import EMPTY_FRAME, Frame
 from iotop_ng.sample import Need, Sample
+from iotop_ng.view.acting import Engine, Wish
 from iotop_ng.view.feed import Feed, Way, sentence
-from iotop_ng.view.messages import FrameReady, SessionEnded, SourceFailed, SourceStatus
+from iotop_ng.view.messages import Answered, FrameReady, SessionEnded, SourceFailed, SourceStatus
+from tests.fakes.acting import FakeEngine
 from tests.fakes.scripted import ScriptedSource
 
 EMPTY = Sample(source="sim", wall_ns=0, mono_ns=0, processes=())
@@ -176,6 +179,123 @@ def test_stopping_ends_a_sleep_and_closes_the_source() -> None:
 
 def test_a_feed_that_never_started_can_be_stopped() -> None:
     assert Feed((), Box(), ManualClock(), interval_s=1, history_ticks=1).stop()
+
+
+class FakeControl(FakeEngine):
+    """A control that writes down what becomes of it."""
+
+    interval_s = None
+    needs: frozenset[Need] = frozenset()
+
+    def __init__(self, calls: list[str]) -> None:
+        super().__init__()
+        self.calls_seen = calls
+
+    def tick(self, frame: Frame) -> None:
+        raise AssertionError(f"nobody asked for a pace of its own: {frame.tick}")
+
+    def blind(self, why: str) -> None:
+        pass
+
+    def mark(self, frame: Frame) -> Frame:
+        return frame
+
+    def close(self) -> None:
+        self.calls_seen.append("released")
+
+
+def acting_feed(box: Box, source: ScriptedSource, control: FakeControl) -> Feed:
+    return Feed(
+        (way(source),),
+        box,
+        SystemClock(),
+        interval_s=3600,
+        history_ticks=10,
+        make_control=lambda: control,
+    )
+
+
+def done(box: Box, answers: list[object], count: int) -> list[object]:
+    """Do what the application does with answers."""
+    waited = threading.Event()
+    for _ in range(1000):
+        found = [m for m in list(box.messages) if isinstance(m, Answered)]
+        if len(found) >= count:
+            break
+        waited.wait(0.01)
+    for message in found:
+        message.then()
+    return answers
+
+
+def test_what_is_asked_is_done_in_the_thread_in_order_and_out_of_its_sleep() -> None:
+    box, answers = Box(), list[object]()
+    made = acting_feed(box, ScriptedSource(ManualClock(), [EMPTY]), FakeControl([]))
+
+    def name(number: int) -> Callable[[Engine], str]:
+        return lambda _: f"{number} in {threading.current_thread().name}"
+
+    made.ask(Wish(name(1), answers.append))
+    made.start()
+    assert box.framed.wait(10)
+    made.ask(Wish(name(2), answers.append))
+    made.ask(Wish(name(3), answers.append))
+
+    expected = [f"{n} in session" for n in (1, 2, 3)]
+    assert done(box, answers, 3) == expected
+    assert made.stop()
+
+
+def test_what_is_asked_after_the_end_is_refused() -> None:
+    box, answers = Box(), list[object]()
+    made = acting_feed(box, ScriptedSource(ManualClock(), [EMPTY]), FakeControl([]))
+    made.start()
+    assert box.framed.wait(10)
+    assert made.stop()
+
+    made.ask(Wish(lambda engine: engine.warm(), answers.append))
+
+    (answer,) = done(box, answers, 1)
+    assert isinstance(answer, Failed)
+    assert "has ended" in answer.message
+
+
+def test_everything_is_released_before_the_source_is_closed() -> None:
+    """Letting go of probes takes up to a second: nobody stays held for that."""
+    box, calls = Box(), list[str]()
+
+    class Closing(ScriptedSource):
+        def close(self) -> None:
+            super().close()
+            calls.append("closed")
+
+    made = acting_feed(box, Closing(ManualClock(), [EMPTY]), FakeControl(calls))
+    made.start()
+    assert box.framed.wait(10)
+
+    assert made.stop()
+
+    assert calls[:2] == ["released", "closed"]
+
+
+def test_a_source_that_fails_leaves_what_is_in_force() -> None:
+    box, clock, calls = Box(), ManualClock(), list[str]()
+    spare = ScriptedSource(clock, [EMPTY])
+    spare.before_read = lambda number: calls.append("spare") if number == 1 else None
+    made = Feed(
+        (way(Unopenable(clock, [EMPTY])), way(spare)),
+        box,
+        clock,
+        interval_s=1.0,
+        history_ticks=10,
+        count=1,
+        make_control=lambda: FakeControl(calls),
+    )
+    made.start()
+
+    assert box.ended.wait(10)
+    assert calls[0] == "spare"
+    assert calls[-1] == "released"
 
 
 def test_errors_are_one_line_with_the_remedy() -> None:
