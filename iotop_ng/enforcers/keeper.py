@@ -57,7 +57,7 @@ def main(ready_fd: int = -1) -> int:
 
 def _keep(place: RunDir, ready_fd: int) -> int:
     place.make()
-    lock = take_lock(place.lock, DYING_S)
+    lock = take_lock(place.lock, DYING_S, place.socket)
     if lock is None:
         _tell(ready_fd, BUSY)
         return 0

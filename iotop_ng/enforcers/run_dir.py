@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import stat
 import time
 from pathlib import Path
@@ -88,8 +89,13 @@ class Lock:
             self._fd = -1
 
 
-def take_lock(path: Path, wait_s: float = 0.0) -> Lock | None:
+def take_lock(path: Path, wait_s: float = 0.0, served: Path | None = None) -> Lock | None:
     """Return the lock, None when another process still has it after so long.
+
+    Args:
+        path: the file.
+        wait_s: a keeper that was killed lets go when the kernel has taken it down.
+        served: its socket: while somebody answers there, the holder lives and waiting is no use.
 
     Raises:
         EnforcerError: the file cannot be opened.
@@ -100,7 +106,7 @@ def take_lock(path: Path, wait_s: float = 0.0) -> Lock | None:
         raise EnforcerError(f"{path}: {error.strerror}") from error
     until = time.monotonic() + wait_s
     while not _try(fd):
-        if time.monotonic() >= until:
+        if time.monotonic() >= until or (served is not None and _is_served(served)):
             os.close(fd)
             return None
         time.sleep(_PAUSE_S)
@@ -115,3 +121,9 @@ def _try(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as made:
+        made.setblocking(False)
+        return made.connect_ex(str(path)) == 0

@@ -42,7 +42,7 @@ def recover(path: Path, undo: Undo = restore, wait_s: float = DYING_S) -> tuple[
     if not place.path.exists():
         return ()
     place.make()
-    lock = take_lock(place.lock, wait_s)
+    lock = take_lock(place.lock, wait_s, place.socket)
     if lock is None:
         return ()
     try:
