@@ -74,15 +74,25 @@ def make_hog(
 def test_every_way_of_writing_is_held_to_its_cap(
     acting: Acting, make_hog: MakeHog, note: Callable[[str], None]
 ) -> None:
-    """All at once, each with a policy of its own: within 5 % over 6 s, and no call fails."""
+    """All at once, each with a policy of its own: within 5 % over 5 s, and no call fails.
+
+    Others on the machine can only take away: more than that is never let pass, and who got less is
+    looked at again.
+    """
     hogs = {way.name: make_hog(way) for way in WAYS}
     policies = {name: acting.apply(hog.pid, CAP) for name, hog in hogs.items()}
+    short = set(hogs)
 
-    measured = rates(hogs, 6)
+    for _ in range(4):
+        measured = rates(hogs, 5)
+        off = {name: round(100 * (rate / CAP - 1), 1) for name, rate in measured.items()}
+        note(f"hold, {len(hogs)} at once: off by % {off}")
+        assert {name: percent for name, percent in off.items() if percent > 5} == {}
+        short = {name for name in short if off[name] < -5}
+        if not short:
+            break
 
-    off = {name: round(100 * (rate / CAP - 1), 1) for name, rate in measured.items()}
-    note(f"hold, {len(hogs)} at once: off by % {off}")
-    assert {name: percent for name, percent in off.items() if abs(percent) > 5} == {}
+    assert short == set()
     counts = {name: hog.counts() for name, hog in hogs.items()}
     assert {n: (c.errors, c.interrupted, c.shorter) for n, c in counts.items()} == dict.fromkeys(
         hogs, (0, 0, 0)
