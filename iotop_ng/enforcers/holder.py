@@ -32,6 +32,7 @@ from iotop_ng.enforcers.threads import blocks, is_worker, threads_of, tracer_of,
 MESSAGE = struct.Struct("<4I")
 """(kind, policy, pid, tid), as struct event in bpf/hold.c."""
 IDLE_S = 1.0
+SETTLING_S = 0.1
 WORKER_GRACE_NS = 5_000_000
 """io_uring: time in which a submitter comes to wait by itself; then it is interrupted."""
 NICE = -10
@@ -123,6 +124,13 @@ class Holder:
         # Those that have written nothing are left alone: who is interrupted in epoll_wait sees it.
         if blocks(tid, self._signal) and written_by(tid):
             self._catch(tid)
+
+    def settle(self) -> None:
+        """Wait until those that were interrupted have stopped, but not for one that is stuck."""
+        end = time.monotonic() + SETTLING_S
+        while self._interrupted and time.monotonic() < end:
+            self.take_reports()
+            time.sleep(0.0005)
 
     def take_reports(self) -> None:
         """Answer all stops that have happened."""
@@ -293,6 +301,7 @@ def serve(holder: Holder, orders: socket.socket, pids: tuple[int, ...]) -> None:
     poll.register(children, select.EPOLLIN)
     for pid in pids:
         holder.add(pid)
+    holder.settle()
     orders.send(b"r")
     timeout = IDLE_S
     while True:
