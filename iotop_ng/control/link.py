@@ -112,6 +112,9 @@ class Link:
         if self._keeper is None and self._found() is None:
             return Released(())
         found = self._call(lambda keeper: keeper.release(ids, reason))
+        if ids is None and isinstance(found, Failed) and self._keeper is None and self._found():
+            # The one that we knew has died, and there is another: "everything" means that one's.
+            found = self._call(lambda keeper: keeper.release(None, reason))
         if isinstance(found, Released) and not found.problems:
             self._mine.difference_update(self._mine if ids is None else ids)
         return found

@@ -46,8 +46,7 @@ class FakeKeeper:
     """One client of a core.
 
     Args:
-        core: found anew at each call, so that a test can put another one in its place; None is a
-            keeper that has died.
+        core: asked at each call: another one than at first, or None, is a keeper that has died.
         author: who asks.
         client: its number.
 
@@ -60,6 +59,7 @@ class FakeKeeper:
         self, core: Callable[[], Core | None], author: Author = GUARD, client: int = 1
     ) -> None:
         self._core = core
+        self._first = core()
         self._client = client
         self.asked: list[Request] = []
         self.refuses: Callable[[Request], IotopError | None] = lambda _: None
@@ -88,14 +88,18 @@ class FakeKeeper:
         return self._ask(Look(after_seq), Listing)
 
     def close(self) -> None:
-        core = self._core()
-        if self.is_open and core is not None:
+        core = self._living()
+        if core is not None:
             core.gone(self._client)
         self.is_open = False
 
+    def _living(self) -> Core | None:
+        core = self._core()
+        return core if self.is_open and core is self._first else None
+
     def _ask(self, request: Request, kind: type[T]) -> T:
         self.asked.append(request)
-        core = self._core() if self.is_open else None
+        core = self._living()
         if core is None:
             self.is_open = False
             raise EnforcerError("the keeper ended; everything was put back")

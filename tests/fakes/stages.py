@@ -59,18 +59,36 @@ class Stage:
         self.why_closed = ""
         self.refuses: Callable[[Request], IotopError | None] = lambda _: None
         self.actions: list[Action] = []
-        self.engine = Engine(
-            rules,
-            GUARD,
-            enforce=enforce,
-            open_keeper=self.open_keeper,
-            find_keeper=lambda: self.open_keeper() if self.core else None,
-            protection=own,
-            tell=self.actions.append,
-        )
+        self._made_of = (rules, enforce, own)
+        self.engine = self._begin()
         self.rates: dict[int, float] = {}
         self.fsync_ms: dict[int, float] = {}
         self._tick = 0
+
+    def die(self) -> None:
+        """Kill the process with the engine, and start it again: the keeper sees its end."""
+        for client, keeper in enumerate(self.keepers, 1):
+            if keeper.is_open and keeper in self._own and self.core is not None:
+                self.core.gone(client)
+                keeper.is_open = False
+        self.engine = self._begin()
+
+    def _begin(self) -> Engine:
+        rules, enforce, own = self._made_of
+        self._own: list[FakeKeeper] = []
+        return Engine(
+            rules,
+            GUARD,
+            enforce=enforce,
+            open_keeper=self._open_own,
+            find_keeper=lambda: self._open_own() if self.core else None,
+            protection=own,
+            tell=self.actions.append,
+        )
+
+    def _open_own(self) -> FakeKeeper:
+        self._own.append(self.open_keeper())
+        return self._own[-1]
 
     def open_keeper(self) -> FakeKeeper:
         """Connect, and start a keeper where there is none."""
@@ -91,10 +109,22 @@ class Stage:
         return keeper
 
     def kill_keeper(self) -> None:
-        """Kill the keeper; the next one who looks puts back what its journal names."""
+        """Kill the keeper; who notices puts back what its journal names."""
+        self._close_journal(self.core)
         self.core = None
         self.world.die()
-        fake_core(self.world, self.directory).recover()
+        after = fake_core(self.world, self.directory)
+        after.recover()
+        self._close_journal(after)
+
+    def close(self) -> None:
+        """Close files."""
+        self._close_journal(self.core)
+
+    @staticmethod
+    def _close_journal(core: Core | None) -> None:
+        if core is not None:
+            core._undoing._journal.close()
 
     def start(self, pid: int, name: str, write: float = 0.0, cgroup: str = "/app") -> None:
         """Begin a process that writes so many bytes/s."""
