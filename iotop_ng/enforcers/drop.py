@@ -7,10 +7,11 @@ on descriptors of the keeper: when it dies, however it dies, all writes go throu
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from iotop_ng.enforcers.drop_ability import Facts, read_facts, why_not
 from iotop_ng.enforcers.drop_budget import Window
-from iotop_ng.enforcers.drop_kernel import ENDED_UNKNOWN, ERRORS, DropLimit, Kernel
+from iotop_ng.enforcers.drop_kernel import ENDED_UNKNOWN, ERRORS, DropLimit, Kernel, load_kernel
 from iotop_ng.enforcers.drop_paths import Look, OpenFiles
 from iotop_ng.enforcers.enforcer import BudgetSpent, Note, Pinned
 from iotop_ng.enforcers.orders import Counts, Mechanism, Order, Rung
@@ -148,11 +149,20 @@ class DropEffect:
 
 
 class DropEnforcer:
-    """Refuses writes."""
+    """Refuses writes.
+
+    Args:
+        load: loads the programs.
+        look: reads what can be known without loading them.
+    """
 
     mechanism = Mechanism.DROP
 
-    def __init__(self) -> None:
+    def __init__(
+        self, load: Callable[[], Kernel] = load_kernel, look: Callable[[], Facts] = read_facts
+    ) -> None:
+        self._load = load
+        self._look = look
         self._kernel: Kernel | None = None
         self._facts: Facts | None = None
 
@@ -174,7 +184,7 @@ class DropEnforcer:
         """Return the facts; what loading said is kept, because it takes a moment."""
         if self._facts is not None:
             return self._facts
-        facts = read_facts()
+        facts = self._look()
         if why_not(facts):
             return facts
         try:
@@ -188,7 +198,7 @@ class DropEnforcer:
 
     def _loaded(self) -> Kernel:
         if self._kernel is None:
-            self._kernel = Kernel()
+            self._kernel = self._load()
         return self._kernel
 
     def apply(self, pinned: Pinned, order: Order, note: Note) -> DropEffect:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 from iotop_ng.enforcers.charging import U32, Bucket, Charging, Limit
 from iotop_ng.enforcers.drop_ability import write_something
+from iotop_ng.enforcers.drop_paths import mounts_of, overlays_on_disk
 from iotop_ng.errors import EnforcerError
 
 MODE_ALL, MODE_MARKED, MODE_WITHIN_BUDGET = 1, 2, 4
@@ -42,17 +46,32 @@ class DropLimit(NamedTuple):
         )
 
 
-class Kernel:
-    """The loaded programs, shared by all policies.
+def load_kernel() -> Kernel:
+    """Load the programs.
 
     Raises:
         IotopError: they cannot be compiled, or the kernel refuses them.
     """
+    try:
+        return Kernel(Charging("drop"))
+    except EnforcerError as error:
+        words = os.strerror(errno.EPERM)
+        if HOOK in str(error) and words in str(error):
+            raise EnforcerError(
+                f"this kernel refuses BPF security programs ({HOOK}: {words})"
+            ) from error
+        raise
 
-    def __init__(self) -> None:
-        self._charging = Charging("drop")
+
+class Kernel:
+    """The loaded programs, shared by all policies."""
+
+    def __init__(self, charging: Charging) -> None:
+        self._charging = charging
         self._serials: dict[int, int] = {}
         self._last_serial = 0
+        self._namespaces: set[int] = set()
+        """Mount namespaces whose overlays were entered."""
 
     def is_called(self) -> bool:
         """Attach for a moment, write something, and say whether the kernel asked the program."""
@@ -110,6 +129,7 @@ class Kernel:
 
         Its threads' totals are read first: a write that is charged for the first time counts whole.
         """
+        self._enter_overlays(pid)
         self._charging.add(pid, slot, is_late=True)
 
     def remove(self, pid: int) -> None:
@@ -147,8 +167,24 @@ class Kernel:
             raise EnforcerError(f"the program {name} {why}")
 
     def _detach_if_idle(self) -> None:
-        if not self._charging.is_used:
-            self._charging.programs.demand(GROUP, wanted=False)
+        if self._charging.is_used:
+            return
+        self._charging.programs.demand(GROUP, wanted=False)
+        # Device numbers of overlays are used again.
+        overlays = self._charging.programs.maps["overlays"]
+        for number, _ in overlays.read():
+            overlays.delete(number)
+        self._namespaces.clear()
+
+    def _enter_overlays(self, pid: int) -> None:
+        """Tell the programs which overlays that a process sees are on a disk."""
+        with contextlib.suppress(OSError):
+            namespace = Path(f"/proc/{pid}/ns/mnt").stat().st_ino
+            if namespace in self._namespaces:
+                return
+            self._namespaces.add(namespace)
+            for number in overlays_on_disk(mounts_of(pid).values()):
+                self._charging.programs.maps["overlays"].set(U32.pack(number), U32.pack(1))
 
 
 class InodeMarks:

@@ -159,8 +159,20 @@ def is_on_disk(descriptor: int, mounts: dict[int, Mount], layers: int = _MAX_LAY
     info = (read_small(Path(f"/proc/self/fdinfo/{descriptor}")) or b"").splitlines()
     number = next((line.split()[1] for line in info if line.startswith(b"mnt_id:")), b"0")
     mount = mounts.get(int(number))
-    if mount is None or mount.major or mount.kind in LOCAL:
-        return mount is not None
+    return mount is not None and _is_mount_on_disk(mount, layers)
+
+
+def overlays_on_disk(mounts: Iterable[Mount]) -> frozenset[int]:
+    """Return the device numbers, as the kernel writes them, of overlays that are on a disk."""
+    found = {
+        (mount.major << 20 | mount.minor, mount) for mount in mounts if mount.kind == "overlay"
+    }
+    return frozenset(number for number, mount in found if _is_mount_on_disk(mount, _MAX_LAYERS))
+
+
+def _is_mount_on_disk(mount: Mount, layers: int) -> bool:
+    if mount.major or mount.kind in LOCAL:
+        return True
     upper = next((o[9:] for o in mount.options if o.startswith("upperdir=")), "")
     if mount.kind != "overlay" or not upper.startswith("/") or not layers:
         return False

@@ -16,6 +16,7 @@ SYSCALL_NUMBERS = ("pt_regs.orig_ax", "pt_regs.syscallno")
 """Where x86 and arm64 keep the number of the system call."""
 _DROP = (
     "file.f_inode", "inode.i_mode", "inode.i_sb", "super_block.s_bdev", "super_block.s_magic",
+    "super_block.s_dev",
 )  # fmt: skip
 _X86_ARGUMENTS = ("pt_regs.di", "pt_regs.si", "pt_regs.dx", "pt_regs.r10", "pt_regs.r8")
 _ARM_ARGUMENTS = ("pt_regs.orig_x0", "pt_regs.regs")

@@ -345,7 +345,7 @@ def overlay(directory: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("patterns", [(), ("/**/merged/*.data",)], ids=["all", "patterns"])
-@pytest.mark.parametrize("way", ["write", "direct", "append", "pwritev"])
+@pytest.mark.parametrize("way", ["write", "direct", "pwritev", "sendfile", "splice"])
 def test_files_of_an_overlay_on_a_disk_are_refused_once(
     way: str, patterns: tuple[str, ...], command: Command, directory: Path, enforcer: DropEnforcer
 ) -> None:
