@@ -14,14 +14,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from iotop_ng.clock import SystemClock
 from iotop_ng.enforcers import processes
 from iotop_ng.enforcers.audit import audit_log
 from iotop_ng.enforcers.core import Core
+from iotop_ng.enforcers.enforcer import Enforcer
 from iotop_ng.enforcers.journal import Journal
+from iotop_ng.enforcers.orders import Mechanism
 from iotop_ng.enforcers.pinned import HostPinner
 from iotop_ng.enforcers.registry import enforcers
 from iotop_ng.enforcers.run_dir import BUSY, READY, RunDir, run_dir, take_lock
@@ -36,17 +39,29 @@ _MCL_CURRENT, _MCL_FUTURE = 1, 2
 _PR_SET_NAME = 15
 
 
-def main(ready_fd: int = -1) -> int:
+class Loadable(Enforcer, Protocol):
+    """A mechanism that can be made ready before it is asked."""
+
+    def preload(self) -> None:
+        """Read what it will need."""
+        ...
+
+
+def main(
+    ready_fd: int = -1,
+    mechanisms: Callable[[], Mapping[Mechanism, Loadable]] = enforcers,
+) -> int:
     """Keep until nobody needs it; return the exit code.
 
     Args:
         ready_fd: gets READY, BUSY or one line that says what is wrong; then it is closed.
+        mechanisms: gives what it can act with.
     """
     os.umask(0o077)
     _leave_session()
     _close_others(ready_fd)
     try:
-        return _keep(run_dir(), ready_fd)
+        return _keep(run_dir(), ready_fd, mechanisms())
     except IotopError as error:
         _tell(ready_fd, f"{error.exit_code} {error}\n".encode("utf-8", "replace"))
         return error.exit_code
@@ -55,7 +70,7 @@ def main(ready_fd: int = -1) -> int:
         return 1
 
 
-def _keep(place: RunDir, ready_fd: int) -> int:
+def _keep(place: RunDir, ready_fd: int, mechanisms: Mapping[Mechanism, Loadable]) -> int:
     place.make()
     lock = take_lock(place.lock, DYING_S, place.socket)
     if lock is None:
@@ -63,7 +78,6 @@ def _keep(place: RunDir, ready_fd: int) -> int:
         return 0
     journal = Journal(place.journal, processes.boot_id())
     audit = audit_log()
-    mechanisms = enforcers()
     core = Core(
         mechanisms,
         journal,

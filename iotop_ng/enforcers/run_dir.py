@@ -21,6 +21,8 @@ READY = b"ready\n"
 """What a keeper says to who started it."""
 BUSY = b"busy\n"
 """The same, when another keeper is at work."""
+PROBE = b'{"type":"look"}'
+"""A question of the keeper's protocol that it refuses to who has not said hello."""
 _PAUSE_S = 0.02
 
 
@@ -106,7 +108,7 @@ def take_lock(path: Path, wait_s: float = 0.0, served: Path | None = None) -> Lo
         raise EnforcerError(f"{path}: {error.strerror}") from error
     until = time.monotonic() + wait_s
     while not _try(fd):
-        if time.monotonic() >= until or (served is not None and _is_served(served)):
+        if time.monotonic() >= until or _is_served(served, until):
             os.close(fd)
             return None
         time.sleep(_PAUSE_S)
@@ -123,7 +125,19 @@ def _try(fd: int) -> bool:
     return True
 
 
-def _is_served(path: Path) -> bool:
+def _is_served(path: Path | None, until: float) -> bool:
+    """Say whether somebody answers there.
+
+    That a connection can be made is not enough: a keeper that was killed still has its socket for a
+    moment after its clients have seen the end, and its lock a moment longer.
+    """
+    if path is None:
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as made:
-        made.setblocking(False)
-        return made.connect_ex(str(path)) == 0
+        made.settimeout(max(until - time.monotonic(), _PAUSE_S))
+        try:
+            made.connect(str(path))
+            made.send(PROBE)
+            return made.recv(4096) != b""
+        except OSError:
+            return False

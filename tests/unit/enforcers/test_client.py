@@ -20,6 +20,7 @@ from iotop_ng.enforcers.client import KeeperClient, KeeperGoneError, NoKeeperErr
 from iotop_ng.enforcers.journal import Journal
 from iotop_ng.enforcers.processes import boot_id, read_stat
 from iotop_ng.enforcers.run_dir import RunDir, take_lock
+from iotop_ng.enforcers.undo import recover
 from iotop_ng.errors import EnforcerError, NotPermittedError, TargetError, UsageError
 from iotop_ng.policy.actions import CgroupTarget, ProcessTarget, Reason
 from tests.fakes.enforcers import order
@@ -194,6 +195,16 @@ def test_a_failure_is_raised_as_the_error_of_its_exit_code() -> None:
         with pytest.raises(TargetError):
             one.change(99, REASON, 10**9, 5)
         assert one.release((99,), REASON).problems
+
+
+def test_recovery_beside_a_living_keeper_does_nothing_and_does_not_wait(place: RunDir) -> None:
+    with opened() as one:
+        begun = time.monotonic()
+
+        assert recover(place.path, wait_s=60) == ()
+
+        assert time.monotonic() - begun < 30
+        assert one.look().policies == ()
 
 
 def test_a_stale_socket_is_no_obstacle(place: RunDir) -> None:

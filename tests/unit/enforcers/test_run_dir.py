@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from iotop_ng.enforcers.changes import FileValue
 from iotop_ng.enforcers.journal import Journal
 from iotop_ng.enforcers.processes import boot_id
 from iotop_ng.enforcers.run_dir import DEFAULT, VARIABLE, RunDir, run_dir, take_lock
+from iotop_ng.enforcers.serving import listen
 from iotop_ng.enforcers.undo import recover
 from iotop_ng.errors import EnforcerError, NotPermittedError
 
@@ -126,6 +128,28 @@ def test_recovery_leaves_a_living_keeper_s_journal_alone(tmp_path: Path) -> None
 
     assert (tmp_path / "io.max").read_text() == "5"
     lock.release()
+
+
+def test_a_socket_that_nobody_answers_on_is_no_sign_of_life(tmp_path: Path) -> None:
+    """A keeper that was killed has its socket and its lock a moment longer than its clients."""
+    place = RunDir(tmp_path / "run")
+    left_behind(place, tmp_path / "io.max")
+    lock = take_lock(place.lock)
+    assert lock is not None
+    listener = listen(str(place.socket))
+
+    def die() -> None:
+        listener.close()
+        lock.release()
+
+    timer = threading.Timer(0.3, die)
+    timer.start()
+
+    said = recover(place.path, wait_s=20)
+
+    timer.join()
+    assert (tmp_path / "io.max").read_text() == "max"
+    assert len(said) == 1
 
 
 def test_recovery_without_anything_makes_nothing(tmp_path: Path) -> None:
