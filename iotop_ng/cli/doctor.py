@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 
 from iotop_ng import __version__
+from iotop_ng.cli import ability
+from iotop_ng.cli.ability import Ability, abilities
 from iotop_ng.errors import IotopError
 from iotop_ng.sources.btf import Btf
 from iotop_ng.sources.checkup import OK, Check, examine
 from iotop_ng.sources.choose import obstacles
 from iotop_ng.sources.layout import read_layout
-from iotop_ng.sources.plan import Plan, make_plan
+from iotop_ng.sources.plan import Layout, Plan, make_plan
 from iotop_ng.sources.probe import Facts, gather
 from iotop_ng.units import clean
 
@@ -39,12 +41,16 @@ class Report(msgspec.Struct, frozen=True):
     gaps: tuple[str, ...]
     """What this kernel cannot count, one sentence each."""
     kernel_config: Mapping[str, str]
+    acting: tuple[Ability, ...] = ()
+    """Which mechanisms could act on processes here; none is essential."""
 
 
 def run(*, json: bool = False) -> int:
     """Print the report; return 0 when nothing essential is missing, else 1."""
     facts = gather(is_thorough=True)
-    report = make_report(facts, plan_of(facts))
+    layout = layout_of(facts)
+    acting = abilities(ability.gather(facts, layout))
+    report = make_report(facts, None if layout is None else make_plan(layout), acting)
     if json:
         _write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     else:
@@ -52,19 +58,19 @@ def run(*, json: bool = False) -> int:
     return 0 if report.is_complete else 1
 
 
-def plan_of(facts: Facts) -> Plan | None:
-    """Return the programs for the running kernel; None when that cannot be told from here."""
+def layout_of(facts: Facts) -> Layout | None:
+    """Return what is known of the running kernel's types; None when BPF does not work."""
     if obstacles(facts):
         return None
     try:
         btf = Btf.running() if facts.has_btf else None
         tracefs = Path(facts.tracefs) if facts.tracefs else None
-        return make_plan(read_layout(btf, facts.release, tracefs))
+        return read_layout(btf, facts.release, tracefs)
     except (IotopError, OSError):
         return None
 
 
-def make_report(facts: Facts, plan: Plan | None) -> Report:
+def make_report(facts: Facts, plan: Plan | None, acting: tuple[Ability, ...] = ()) -> Report:
     """Join the checks and the decisions; pure."""
     checks = examine(facts)
     programs = plan.programs if plan else ()
@@ -77,6 +83,7 @@ def make_report(facts: Facts, plan: Plan | None) -> Report:
         programs=tuple(f"{p.tier.value}: {p.name} on {', '.join(p.hooks)}" for p in programs),
         gaps=plan.gaps if plan else (),
         kernel_config=facts.config,
+        acting=acting,
     )
 
 
@@ -93,8 +100,15 @@ def as_text(report: Report) -> str:
     lines += ["", f"source: {report.source}"]
     lines += _section("kernel programs", report.programs)
     lines += _section("not counted on this kernel", report.gaps)
+    lines += _section("acting", [line for one in report.acting for line in _ability(one)])
     lines.append(_verdict(report))
     return "\n".join(_wrap(clean(line, 1000)) for line in lines)
+
+
+def _ability(one: Ability) -> list[str]:
+    state = {True: "works", False: "no", None: "perhaps"}[one.works]
+    lines = [f"{one.mechanism:<7} {state:<8} {one.why}"]
+    return [*lines, f"{'':7} mend: {one.remedy}"] if one.remedy else lines
 
 
 def _wrap(line: str) -> str:

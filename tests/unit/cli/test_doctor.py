@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from iotop_ng.cli.doctor import as_text, make_report, plan_of, run
+from iotop_ng.cli.doctor import as_text, layout_of, make_report, run
 from iotop_ng.sources.layout import layout_of_version
 from iotop_ng.sources.plan import make_plan
 from iotop_ng.sources.probe import Facts
@@ -83,4 +83,4 @@ def test_the_text_is_for_this_machine(capfdbinary: pytest.CaptureFixture[bytes])
 
 
 def test_no_programs_are_promised_where_bpf_cannot_work() -> None:
-    assert plan_of(kernel("4.14.0")) is None
+    assert layout_of(kernel("4.14.0")) is None
