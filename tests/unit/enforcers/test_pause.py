@@ -151,21 +151,26 @@ def test_a_writer_is_stopped_and_runs_again_afterwards(start: Callable[..., Pin]
 
 
 def test_over_time_the_rate_holds(start: Callable[..., Pin]) -> None:
-    """Debt makes up for gulps: the mean is the rate, however coarse its parts are."""
+    """When a stop ends, all that was written until then is paid for: no more, no less."""
     pin = start(WRITER)
     rate = 4 * MIB
     effect, _ = apply(pin, rate)
-    charged = effect.counts
-    assert until(lambda: (charged().holds or 0) >= 3, effect)
-    began, before = time.monotonic(), charged()
 
-    assert until(lambda: (charged().holds or 0) >= (before.holds or 0) + 20, effect)
+    def end_of_a_stop(after: int) -> tuple[float, int, int]:
+        """Return time, bytes and number of the first stop after so many, when it is over."""
+        assert until(lambda: (effect.counts().holds or 0) > after, effect)
+        number = effect.counts().holds or 0
+        last = effect.counts()
+        while (now := effect.counts()).waiting and now.holds == number:
+            last = now
+            time.sleep(0.001)
+        return time.monotonic(), last.charged_bytes or 0, number
 
-    allowed = rate * (time.monotonic() - began)
-    written = (charged().charged_bytes or 0) - (before.charged_bytes or 0)
+    began, before, number = end_of_a_stop(2)
+    ended, after, _ = end_of_a_stop(number + 15)
+
     effect.undo()
-    assert written <= allowed * 1.5
-    assert written >= allowed * 0.2
+    assert (after - before) / (ended - began) == pytest.approx(rate, rel=0.3)
 
 
 def test_a_higher_rate_lets_it_run_at_once(start: Callable[..., Pin]) -> None:
