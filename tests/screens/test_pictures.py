@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from textual.pilot import Pilot
 
+from iotop_ng.config import Settings
+from iotop_ng.enforcers.orders import Kind, Rung
 from iotop_ng.model.frame import Frame
-from tests.fakes import frames
+from iotop_ng.view.app import IotopApp
+from iotop_ng.view.feed import Feed
+from iotop_ng.view.themes import load_themes
+from tests.fakes import acting, frames
 from tests.screens.conftest import give, make_app
 
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -46,6 +51,7 @@ def same(
     [
         ("processes", ()),
         ("devices", ("3",)),
+        ("policies", ("7",)),
         ("probes", ("8",)),
         ("details", ("down", "enter")),
         ("help", ("question_mark",)),
@@ -107,3 +113,79 @@ def test_tree(snap_compare: Compare) -> None:
 
 def test_too_small(snap_compare: Compare) -> None:
     assert same(snap_compare, (39, 7), frame=frames.frame())
+
+
+def acts(
+    snap_compare: Compare,
+    size: tuple[int, int],
+    keys: Sequence[str],
+    *,
+    frame: Frame | None = None,
+    rungs: dict[Kind, tuple[Rung, ...]] | None = None,
+    theme: str = "dark",
+    **settings: Any,
+) -> bool:
+    """Compare a screen that has something to act with, and something in force."""
+    engine = acting.FakeEngine()
+    engine.rungs.update(rungs or {})
+    app = IotopApp(
+        Settings(**settings),
+        load_themes(None),
+        theme,
+        "node7",
+        lambda _: cast("Feed", acting.FakeFeed(engine)),  # a fake: the same methods, no thread
+    )
+    prepare = after(frame or acting.acting_frame(), keys)
+    return snap_compare(app, terminal_size=size, run_before=prepare)
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=str)
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("in force", ()),
+        ("view 7", ("7", "down")),
+        ("details", ("enter",)),
+        ("throttle", ("t",)),
+        ("throttle refused", ("t", *"5X")),
+        ("throttle by io_max", ("t", "5", "M", "down", "down", "down", "down")),
+        ("drop", ("d",)),
+        ("ionice", ("i",)),
+        ("signal", ("K",)),
+        ("leave", ("t", "enter", "q")),
+        ("result", ("down", "t", "enter")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_acting(
+    snap_compare: Compare, size: tuple[int, int], name: str, keys: tuple[str, ...]
+) -> None:
+    assert name
+    assert acts(snap_compare, size, keys)
+
+
+@pytest.mark.parametrize("key", ["1", "7"])
+def test_in_force_on_a_large_terminal(snap_compare: Compare, key: str) -> None:
+    assert acts(snap_compare, (200, 60), (key,))
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=str)
+def test_drop_where_the_kernel_cannot(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert acts(snap_compare, size, ("d",), rungs={Kind.DROP: (acting.NO_LSM,)})
+
+
+@pytest.mark.parametrize("key", ["t", "d"])
+def test_hostile_names_in_a_dialog(snap_compare: Compare, key: str) -> None:
+    rows = frames.hostile(7000)
+    tags = ["space"] * len(rows)
+    assert acts(snap_compare, (80, 24), (*tags, key), frame=frames.frame(rows=rows))
+
+
+@pytest.mark.parametrize("theme", ["light", "high-contrast", "colour-blind", "ansi16", "mono"])
+@pytest.mark.parametrize("keys", [("t",), ("7",)], ids=["dialog", "view"])
+def test_acting_in_every_theme(snap_compare: Compare, theme: str, keys: tuple[str, ...]) -> None:
+    assert acts(snap_compare, (100, 30), keys, theme=theme)
+
+
+def test_acting_in_ascii(snap_compare: Compare) -> None:
+    assert acts(snap_compare, (80, 24), ("t",), ascii=True)

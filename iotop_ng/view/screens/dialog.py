@@ -49,7 +49,7 @@ class Dialog(ModalScreen[Outcome], inherit_bindings=False):
         Binding("shift+tab", "app.focus_previous", "previous", show=False),
     ]
     DEFAULT_CSS = """
-    Dialog { align: center middle; background: $background 0%; }
+    Dialog { align: center middle; }
     Dialog #box {
         width: 100%; max-width: 100; height: 100%; max-height: 26;
         border: round $foreground; background: $surface;

@@ -20,7 +20,7 @@ class LeaveScreen(ModalScreen[bool], inherit_bindings=False):
         Binding("n,escape", "answer(False)", "stay", show=False),
     ]
     DEFAULT_CSS = """
-    LeaveScreen { align: center bottom; background: $background 0%; }
+    LeaveScreen { align: center bottom; }
     LeaveScreen #question { height: 1; width: 100%; }
     """
 
