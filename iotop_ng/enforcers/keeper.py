@@ -35,7 +35,7 @@ from iotop_ng.errors import IotopError
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _OOM_SCORE = "-500"
 """Rather the hog than who could stop it; not -1000: a keeper that leaks must be killable."""
-_MCL_CURRENT, _MCL_FUTURE = 1, 2
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_NAME = 15
 
 
@@ -92,9 +92,11 @@ def _keep(place: RunDir, ready_fd: int, mechanisms: Mapping[Mechanism, Loadable]
     def prepare() -> None:
         for mechanism in mechanisms.values():
             mechanism.preload()
+        _stay_in_memory()
 
     core.recover()
-    _prefer_survival()
+    _be_killed_last()
+    _stay_in_memory()
     with _woken_by_signals() as wake:
         listener = listen(str(place.socket))
         server = Server(core, listener, wake, prepare)
@@ -142,11 +144,20 @@ def _close_others(keep_fd: int) -> None:
     os.closerange(first + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _prefer_survival() -> None:
-    """Stay in memory and be killed last, where we may."""
+def _be_killed_last() -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
-    ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE)
+
+
+def _stay_in_memory() -> None:
+    """Lock what we have now, where we may: reading code back from a flooded disk takes seconds.
+
+    What comes later is locked once it is touched. Filling every new map at once (MCL_FUTURE alone)
+    made loading the first program 6 times slower, 60 ms against 400.
+    """
+    libc = ctypes.CDLL(None)
+    libc.mlockall(_MCL_CURRENT)
+    libc.mlockall(_MCL_FUTURE | _MCL_ONFAULT)
 
 
 def _tell(ready_fd: int, line: bytes) -> None:
