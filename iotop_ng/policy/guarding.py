@@ -14,6 +14,8 @@ from iotop_ng.policy.signals import busiest, signals, victims, written
 
 FADE_PCT = 80
 """What is left of an old demand after a tick: a short pause does not cost a hog its share."""
+FUTILE_NS = 10 * NS_PER_S
+"""At the least cap and still too slow for so long: it is not the hogs' doing alone."""
 LEAST_CAPACITY = 10_000_000
 """Until something was seen of the device."""
 
@@ -34,6 +36,8 @@ class GuardState(msgspec.Struct, frozen=True):
     peak: int = 0
     """The most that the device was seen to do, bytes/s."""
     missing: int = 0
+    futile_ns: int = 0
+    """How long the hogs have been held to the least without enough of an effect."""
 
 
 def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, Proposal]:
@@ -55,7 +59,11 @@ def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, 
     )
     reason = Reason(guard.name, text, latency_ns=seen.latency_ns, limit_ns=guard.target_ns)
     wants = _shares(guard, control.cap, hogs, scene, reason)
-    return GuardState(control, hogs, peak), Proposal(wants, notices)
+    is_futile = control.cap <= aim.least and seen.latency_ns > guard.target_ns
+    futile_ns = state.futile_ns + scene.interval_ns if is_futile else 0
+    if hogs and futile_ns >= FUTILE_NS:
+        notices = (*notices, Notice(hogs[0].target, _futile(reason, hogs[0].target, scene)))
+    return GuardState(control, hogs, peak, futile_ns=futile_ns), Proposal(wants, notices)
 
 
 def _hold_fixed(
@@ -134,6 +142,11 @@ def _shares(
 
 def _spared(guard: Guard, target: Target, scene: Scene, why: str) -> Reason:
     return Reason(guard.name, f"left alone: {why}", scene.name(target), scene.written(target))
+
+
+def _futile(reason: Reason, target: Target, scene: Scene) -> Reason:
+    text = f"{reason.text}, the least there is: something else slows the victim down"
+    return msgspec.structs.replace(reason, text=text, name=scene.name(target))
 
 
 def _why_let_go(move: Move) -> str:

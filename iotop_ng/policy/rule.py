@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 import msgspec
 
@@ -120,6 +121,8 @@ class Rules(msgspec.Struct, frozen=True):
     """After a release, before the same target is acted on again."""
 
 
+# A machine's names change little from tick to tick, and there are as many as there are processes.
+@lru_cache(maxsize=1 << 14)
 def _is_one_of(word: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(word, pattern) for pattern in patterns)
 

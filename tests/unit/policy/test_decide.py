@@ -204,3 +204,27 @@ def test_a_target_that_was_given_up_for_long_is_left_alone_for_that_long() -> No
 
     assert [a for _, a in soon if isinstance(a, Throttle)] == []
     assert [at for at, a in later if isinstance(a, Throttle)] == [33]
+
+
+def test_a_guard_says_when_holding_everybody_to_the_least_does_not_help() -> None:
+    state = start(GUARD)
+    found: list[tuple[int, Action]] = []
+    for second in range(60):
+        # The hog keeps to its cap, and the victim is as slow as ever.
+        rate = state.held[0].rate_bytes_per_s if state.held else 90 * MB
+        state, actions = decide(state, frame(second, second * SECOND, [hog(rate), db(90)]))
+        found += [(second, one) for one in actions if isinstance(one, Notice)]
+
+    ((at, notice),) = found
+    assert at > 10
+    assert "something else slows the victim down" in notice.reason.text
+    assert state.held[0].rate_bytes_per_s <= 2 * MB
+
+
+def test_a_guard_that_helps_says_nothing() -> None:
+    state = start(GUARD)
+    for second in range(60):
+        rate = state.held[0].rate_bytes_per_s if state.held else 90 * MB
+        slow = 90 if rate > 20 * MB else 5
+        state, actions = decide(state, frame(second, second * SECOND, [hog(rate), db(slow)]))
+        assert not [one for one in actions if isinstance(one, Notice)]
