@@ -23,10 +23,10 @@ TARGET is one of
   comm:NAME     the process of this name; with --all every process of this name"""
 
 _STAYS = """\b
-It stays in the foreground and prints a line a second until the lease or the target ends, or until
-Ctrl-C; then everything is as it was before. It also is when iotop-ng is killed. It works while the
-screen is open, and needs root. What may never be touched (PID 1, kernel threads, your own shell,
-sshd, the journal, container runtimes) is refused."""
+It stays in the foreground and prints a line a second until the lease or the target ends, or
+until Ctrl-C; then everything is as it was before, as it is when iotop-ng is killed. It works
+while the screen is open, and needs root. What may never be touched (PID 1, kernel threads, your
+own shell, sshd, the journal, container runtimes) is refused."""
 
 _CODES = """\b
 Exit codes: 0 done, 1 could not do it, 2 wrong usage, 3 not permitted, 4 the target is gone or

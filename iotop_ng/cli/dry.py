@@ -93,7 +93,7 @@ def _lines(one: Would, order: Order) -> list[str]:
     present = one.present_bytes_per_s
     now = "" if present is None else f"; it writes {human(present)}/s now"
     head = (
-        f"would not {what}: {one.problem}"
+        f"nothing would be done: {one.problem}"
         if one.mechanism is None
         else f"would {what} by {one.mechanism}, for {span(one.lease_s)}{now}"
     )

@@ -210,6 +210,21 @@ def test_what_may_not_be_touched_is_refused_with_4(words: tuple[str, ...]) -> No
         assert done.stderr.count("\n") == 1
 
 
+def test_from_another_pid_namespace_nothing_is_touched(run_directory: Path, hog: Hog) -> None:
+    """A container of its own: its numbers are not the kernel's."""
+    before = look([hog.pid])
+
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", *command("throttle", 2, "--rate", "1M")],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.count("\n") == 1
+    gone = wait_until_gone(run_directory, before, set(), PATIENCE_S)
+    assert gone.left == []
+
+
 AS_NOBODY = """
 import locale, os, sys
 from iotop_ng.cli import act, main

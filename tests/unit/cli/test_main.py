@@ -258,6 +258,28 @@ def test_version_and_help_end_well(run: Run) -> None:
     assert "doctor" in out
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("throttle", "TARGET --rate --for --mechanism --no-children --all --dry-run --json hold"),
+        ("drop", "TARGET --pass --errno --budget --path --for DATA 130"),
+        ("release", "TARGET --all --json comm:NAME"),
+        ("policies", "--json"),
+        ("guard", "RULES.toml --enforce --duration --json [[rule]] keep_fsync_p99"),
+        ("undo", "--dry-run --json journal"),
+        ("doctor", "--json"),
+        ("simulate", "--policy --seed --json"),
+    ],
+)
+def test_every_command_has_its_page(run: Run, command: str, words: str) -> None:
+    code, out, err = run(command, "--help")
+
+    assert (code, err) == (0, "")
+    assert all(word in out for word in words.split())
+    assert all(len(line) <= 100 for line in out.splitlines())
+    assert command in run("--help")[1]
+
+
 def test_every_option_sets_something_that_exists_once() -> None:
     own = {"batch", "graph", "config", "save", "", "shown"}
     seen: list[str] = []
