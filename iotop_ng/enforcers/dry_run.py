@@ -42,7 +42,12 @@ class DryRunEffect:
         """Do nothing."""
 
     def tick(self, now_ns: int) -> str:  # noqa: ARG002 - of the protocol
-        """Find nothing wrong."""
+        """Find nothing wrong while the target is there.
+
+        Raises:
+            TargetError: it has ended.
+        """
+        self._pinned.check()
         return ""
 
     def counts(self) -> Counts:

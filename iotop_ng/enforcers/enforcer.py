@@ -76,7 +76,7 @@ class Effect(Protocol):
 
         Raises:
             EnforcerError: it cannot be kept up; the keeper then releases the policy.
-            TargetError: the target has ended.
+            TargetError: the target has ended, and all that it covers with it.
         """
         ...
 

@@ -120,7 +120,6 @@ class Policies:
         measured = held.measured(self._clock.mono_ns())
         old = held.order.rate_bytes_per_s
         try:
-            held.pinned.check()
             held.effect.adjust(order)
         except Exception as error:
             self.let_go(held, ending(error), f"adjusting to {human(rate)}/s: {said(error)}")
@@ -170,7 +169,7 @@ class Policies:
             self.let_go(held, "expired", "the lease has ended")
             return
         try:
-            held.pinned.check()
+            # Which of its processes have to live is the mechanism's to say: children go on.
             held.problem = clean(held.effect.tick(now_ns))
         except BudgetSpent as error:
             self._throttle_instead(held, said(error))

@@ -185,6 +185,7 @@ class FakeEffect:
 
     def tick(self, now_ns: int) -> str:  # noqa: ARG002 - of the protocol
         self._enforcer.step("tick")
+        self._pinned.check()
         if self._budget is not None and self.refused_bytes > self._budget:
             raise BudgetSpent(f"{self.refused_bytes} bytes were refused")
         return self.problem
