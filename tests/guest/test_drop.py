@@ -16,10 +16,13 @@ import pytest
 
 from iotop_ng.enforcers.drop import DropEnforcer
 from iotop_ng.enforcers.enforcer import BudgetSpent
+from iotop_ng.enforcers.orders import Mechanism
 from iotop_ng.enforcers.pinned import HostPinner
 from iotop_ng.errors import TargetError
+from iotop_ng.policy.actions import Reason
 from tests.guest.boots import CHECKOUT
 from tests.guest.dropping import Phase, Writer, bpf_ids, cgroup, dropping, order, process
+from tests.guest.limited import keeper, kill_keeper
 from tests.kernel.gate import wait_until
 
 pytestmark = pytest.mark.guest(every_kernel=True)
@@ -466,3 +469,38 @@ def test_kill_9_of_the_keeper_lets_everybody_write_again(command: Command) -> No
 
     assert (during, after) == (REFUSED, WRITTEN)
     assert {kind for kind, _ in ours} == {"program", "map", "link"}
+
+
+def test_the_keeper_lets_wait_who_has_lost_as_much_as_it_may(
+    command: Command, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same policy goes on by another mechanism; not one call is refused any more."""
+    with keeper(directory, monkeypatch) as client, Writer(*command("direct")) as writer:
+        wanted = order(process(writer.pid), 4 << 20, budget=11 * SIZE)
+        policy = client.apply(wanted)
+        refused = 0
+        while client.look().policies[0].mechanism is Mechanism.DROP:
+            refused += writer.phase().refused
+        refused += writer.phase().refused
+        held = client.look().policies
+        said = [event.text for event in client.look().events if event.what == "adjusted"]
+        client.release((policy.id,), Reason("", "test"))
+
+    assert policy.mechanism is Mechanism.DROP
+    assert refused == 11
+    assert [(one.id, one.mechanism) for one in held] == [(policy.id, Mechanism.HOLD)]
+    assert "88K were refused, and the budget of 88K" in said[0]
+
+
+def test_kill_9_of_a_real_keeper_ends_the_drop(
+    command: Command, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is in the journal, because nothing has to be put back."""
+    with keeper(directory, monkeypatch) as client, Writer(*command("write")) as writer:
+        client.apply(order(process(writer.pid)))
+        during = writer.phase()
+        recovered = kill_keeper(client)
+        after = writer.phase()
+
+    assert (during, after) == (REFUSED, WRITTEN)
+    assert recovered == ()
