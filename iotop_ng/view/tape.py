@@ -35,7 +35,8 @@ class Tape:
         self._last_ids = ids
         self._frames.append((frame, fresh))
         self._rows += fresh
-        if self.is_paused:
+        if self.is_paused and len(self._frames) > 1:
+            # Paused before the first one: that is the one to hold.
             self._back += 1
         while len(self._frames) > 1 and (
             len(self._frames) > self._limit or self._rows > self._rows_limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path, PurePath
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 from rich.console import RenderableType
@@ -18,13 +18,15 @@ from iotop_ng.config import Settings
 from iotop_ng.view import app as view_app
 from iotop_ng.view.app import IotopApp
 from iotop_ng.view.bindings import ACTIONS
+from iotop_ng.view.feed import Feed
 from iotop_ng.view.messages import FrameReady
 from iotop_ng.view.themes import load_themes
 from tests.fakes import frames
+from tests.fakes.acting import FakeEngine, FakeFeed, acting_frame
 from tests.screens.test_framediff_fuzz import Pair
 
-ENDING = {"quit", "suspend", "picture", "copy"}
-"""What ends the run or leaves the screen."""
+ENDING = {"quit", "suspend", "picture", "copy", "signal"}
+"""What ends the run or leaves the screen; signals would be real ones."""
 KEYS = [action.keys.split(",")[0] for action in ACTIONS if action.name not in ENDING]
 SIZES = (Size(80, 24), Size(100, 30), Size(81, 20))
 
@@ -52,7 +54,13 @@ async def used_frames(seed: int, wanted: int) -> Pair:
     themes = load_themes(None)
     theme = rng.choice(tuple(themes))
     size = rng.choice(SIZES)
-    app = Compared(Settings(low_bandwidth=True, ascii=rng.random() < 0.2), themes, theme, "node7")
+    app = Compared(
+        Settings(low_bandwidth=True, ascii=rng.random() < 0.2),
+        themes,
+        theme,
+        "node7",
+        lambda _: cast("Feed", FakeFeed(FakeEngine())),  # the same methods, no thread
+    )
     app.pair = Pair(*size)
     tick = frames.FIRST_TICK
     async with app.run_test(size=size) as pilot:
@@ -61,6 +69,8 @@ async def used_frames(seed: int, wanted: int) -> Pair:
             if chance < 0.5:
                 tick += 1
                 frame = frames.frame(tick, idle=rng.choice((0, 3, 40)))
+                if rng.random() < 0.4:
+                    frame = acting_frame(tick)
                 app.post_message(FrameReady(frame))
             elif chance < 0.95:
                 await pilot.press(rng.choice(KEYS))

@@ -100,3 +100,14 @@ def _length(tape: Tape) -> int:
     while tape.step(-1):
         length += 1
     return length
+
+
+def test_a_pause_before_the_first_frame_holds_the_first() -> None:
+    tape = Tape()
+    tape.pause()
+    first = frames.frame(1)
+
+    tape.add(first)
+    assert tape.frame is first
+    tape.add(frames.frame(2))
+    assert tape.frame is first
