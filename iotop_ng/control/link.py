@@ -10,6 +10,8 @@ from iotop_ng.errors import IotopError
 from iotop_ng.policy.actions import Reason
 
 T = TypeVar("T")
+_NO_EVENTS = 1 << 62
+"""A number that no event has."""
 
 
 class Keeper(Protocol):
@@ -87,8 +89,11 @@ class Link:
 
     def warm(self) -> Failed | None:
         """Connect now, so that the next order need not wait for a process to start."""
-        failed = self._call(lambda _: None)
-        return failed if isinstance(failed, Failed) else None
+        had_one = self._keeper is not None
+        found = self._call(lambda keeper: keeper.look(_NO_EVENTS))
+        if isinstance(found, Failed) and had_one and self._keeper is None:
+            found = self._call(lambda keeper: keeper.look(_NO_EVENTS))  # that one had died
+        return found if isinstance(found, Failed) else None
 
     def ladder(self, order: Order) -> tuple[Rung, ...] | Failed:
         """Look at all mechanisms; nothing is done."""
