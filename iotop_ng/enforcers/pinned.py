@@ -12,13 +12,14 @@ kernel's, so one number would mean two processes: nothing can be acted on from t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from iotop_ng.enforcers import processes
 from iotop_ng.enforcers.cgroupfs import Cgroup, Cgroups, parse_mountinfo
 from iotop_ng.enforcers.enforcer import Member, Pinned
 from iotop_ng.enforcers.pinner import Own
+from iotop_ng.enforcers.protection import operator_protection
 from iotop_ng.errors import EnforcerError, TargetError
 from iotop_ng.model.frame import Row
 from iotop_ng.policy.actions import CgroupTarget, ProcessTarget, Target
@@ -134,14 +135,14 @@ class HostPinner:
 
     Args:
         root: where /proc and the cgroups are.
-        protection: what the operator adds to the protected.
+        protection: gives what the operator adds to the protected.
         namespace: the PID namespace in which acting is possible.
     """
 
     def __init__(
         self,
         root: Path = Path("/"),
-        protection: Protection = Protection(),  # noqa: B008 - frozen
+        protection: Callable[[], Protection] = operator_protection,
         namespace: str = INITIAL_NAMESPACE,
     ) -> None:
         self._proc = root / "proc"
@@ -172,9 +173,13 @@ class HostPinner:
         """Return why nobody may touch it, looked at now; "" when it may be touched.
 
         Only what decides is read: the target, its ancestors, ours and our clients'.
+
+        Raises:
+            UsageError: what the operator adds has mistakes.
         """
         target = pinned.target
         ours = frozenset({os.getpid(), *own.helpers})
+        added = self._protection()
         clients = {*own.clients, *(_leader(pid) for pid in own.clients)} - {0}
         members = tuple(member.pid for member in pinned.members())
         rows = self._rows({*members, *ours, *clients})
@@ -182,8 +187,8 @@ class HostPinner:
             Protection(
                 own_pids=ours,
                 terminal_pids=frozenset(clients),
-                programs=self._protection.programs,
-                cgroups=self._protection.cgroups,
+                programs=added.programs,
+                cgroups=added.cgroups,
             ),
             rows.values(),
         )

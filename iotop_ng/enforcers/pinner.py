@@ -34,5 +34,9 @@ class Pinner(Protocol):
         ...
 
     def why_untouchable(self, pinned: Pinned, own: Own) -> str:
-        """Return why nobody may touch it, looked at now; "" when it may be touched."""
+        """Return why nobody may touch it, looked at now; "" when it may be touched.
+
+        Raises:
+            IotopError: it cannot be said.
+        """
         ...

@@ -155,7 +155,7 @@ class Policies:
     def spare_ancestors(self) -> None:
         """Release what covers a new client: a shell may be held when iotop-ng is begun in it."""
         for held in self.all():
-            if not held.is_dry and (why := self._why_untouchable(held.pinned)):
+            if not held.is_dry and (why := self._why_not_any_more(held)):
                 self.let_go(held, "released", f"it must not be touched any more: {why}")
 
     def tick(self) -> None:
@@ -212,6 +212,12 @@ class Policies:
             self._chronicle.order("refused", order, author, why, name=pinned.name)
             raise TargetError(f"{pinned.name} is protected: {why}")
         return pinned
+
+    def _why_not_any_more(self, held: Held) -> str:
+        try:
+            return self._why_untouchable(held.pinned)
+        except Exception as error:  # noqa: BLE001 - fail open, and serve the client all the same
+            return said(error)
 
     def _why_untouchable(self, pinned: Pinned) -> str:
         clients = tuple(author.pid for author in self.clients.values())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from iotop_ng.clock import SystemClock
 from iotop_ng.enforcers import processes
+from iotop_ng.enforcers.audit import audit_log
 from iotop_ng.enforcers.changes import Change
+from iotop_ng.enforcers.chronicle import Chronicle
 from iotop_ng.enforcers.journal import Journal
 from iotop_ng.enforcers.restore import restore
 from iotop_ng.enforcers.run_dir import RunDir, take_lock
@@ -48,8 +51,21 @@ def recover(path: Path, undo: Undo = restore, wait_s: float = DYING_S) -> tuple[
     try:
         journal = Journal(place.journal, processes.boot_id())
         try:
-            return journal.said + Undoing(journal, undo).undo_all()
+            said = journal.said + Undoing(journal, undo).undo_all()
         finally:
             journal.close()
+        _write_down(said)
+        return said
     finally:
         lock.release()
+
+
+def _write_down(sentences: tuple[str, ...]) -> None:
+    """Put into the audit log what no keeper can put there."""
+    if not sentences:
+        return
+    audit = audit_log()
+    chronicle = Chronicle(SystemClock(), audit)
+    for sentence in sentences:
+        chronicle.recovered(sentence)
+    audit.close()

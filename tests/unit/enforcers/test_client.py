@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from iotop_ng.enforcers import audit, client, run_dir
+from iotop_ng.enforcers import audit, run_dir
 from iotop_ng.enforcers.changes import FileValue
 from iotop_ng.enforcers.client import KeeperClient, KeeperGoneError, NoKeeperError, this_author
 from iotop_ng.enforcers.journal import Journal
@@ -246,18 +246,17 @@ def test_a_directory_of_somebody_else_needs_root(
         opened()
 
 
-def test_a_keeper_that_does_not_answer_is_left(
-    place: RunDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with opened() as one:
-        monkeypatch.setattr(client, "ANSWER_S", 0.1)
-        with opened() as late:
-            os.kill(one.keeper_pid, signal.SIGSTOP)
-            try:
-                with pytest.raises(EnforcerError, match="did not answer"):
-                    late.look()
-            finally:
-                os.kill(one.keeper_pid, signal.SIGCONT)
+def test_a_keeper_that_does_not_answer_is_left(place: RunDir) -> None:
+    with opened() as one, opened() as late:
+        late._socket.settimeout(0.1)
+        os.kill(one.keeper_pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(EnforcerError, match="did not answer"):
+                late.look()
+        finally:
+            os.kill(one.keeper_pid, signal.SIGCONT)
+
+        assert not late.is_open
         assert one.look().policies == ()
     assert place.complaints.read_text() == ""
 

@@ -27,7 +27,7 @@ NAMESPACE = str(Path("/proc/self/ns/pid").readlink())
 
 def pinner(protection: Protection | None = None) -> HostPinner:
     """Return the real one; these tests may run in a container."""
-    return HostPinner(protection=protection or Protection(), namespace=NAMESPACE)
+    return HostPinner(protection=lambda: protection or Protection(), namespace=NAMESPACE)
 
 
 def descriptors() -> int:

@@ -8,10 +8,13 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from iotop_ng.enforcers import audit
 from iotop_ng.enforcers.changes import FileValue
 from iotop_ng.enforcers.journal import Journal
+from iotop_ng.enforcers.orders import Event
 from iotop_ng.enforcers.processes import boot_id
 from iotop_ng.enforcers.run_dir import DEFAULT, VARIABLE, RunDir, run_dir, take_lock
 from iotop_ng.enforcers.serving import listen
@@ -105,6 +108,24 @@ def left_behind(place: RunDir, file: Path) -> FileValue:
     journal.close()
     file.write_text("5")
     return change
+
+
+@pytest.fixture(autouse=True)
+def audit_file(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what these tests do out of the machine's own log."""
+    file = tmp_path_factory.mktemp("log") / "audit.jsonl"
+    monkeypatch.setenv(audit.VARIABLE, str(file))
+    return file
+
+
+def test_recovery_is_in_the_audit_log(tmp_path: Path, audit_file: Path) -> None:
+    place = RunDir(tmp_path / "run")
+    left_behind(place, tmp_path / "io.max")
+
+    (said,) = recover(place.path)
+
+    event = msgspec.json.decode(audit_file.read_bytes(), type=Event)
+    assert (event.what, event.text) == ("recovered", said)
 
 
 def test_recovery_puts_back_and_says_so_once(tmp_path: Path) -> None:
