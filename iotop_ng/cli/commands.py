@@ -77,7 +77,6 @@ in force."""
 
 _UNDO = """Put back what a dead instance of iotop-ng left behind, and say what it was.
 
-\b
 Most of what iotop-ng does ends with it, in the kernel. What does not (io.max of a cgroup, an I/O
 priority) is in a journal before it is done. Each start of iotop-ng undoes what is there; this does
 it without starting anything. A value that somebody else has changed since is left alone."""
@@ -115,8 +114,10 @@ def commands(jobs: Jobs) -> list[click.Command]:
         _command(jobs, "drop", "refuse the writes of a process or cgroup: data is lost", _DROP,
                  [_targets(), *_of_drop(), _lease(), *_shared()]),
         _command(jobs, "release", "take back what is in force", _RELEASE,
-                 [_targets(required=False), _every("take back everything"), _json()]),
-        _command(jobs, "policies", "what is in force, and for how long", _POLICIES, [_json()]),
+                 [_targets(required=False), _every("take back everything"),
+                  _dry_run("only say what would be taken back"), _json()]),
+        _command(jobs, "policies", "what is in force, and for how long", _POLICIES,
+                 [_dry_run("changes nothing, as listing never does"), _json()]),
         _command(jobs, "guard", "throttle by rules, unattended", _GUARD, _of_guard()),
         _command(jobs, "undo", "put back what a dead instance left behind", _UNDO,
                  [_dry_run("only say what would be put back"), _json()]),
@@ -201,6 +202,7 @@ def _of_guard() -> list[click.Parameter]:
     return [
         click.Argument(["rules"], metavar="RULES.toml"),
         click.Option(["enforce", "--enforce"], is_flag=True, help="do it, not only say it"),
+        _dry_run("only say it: what it does without --enforce"),
         click.Option(
             ["duration", "--duration"], metavar="TIME", help="end after this time: 90s, 10m, 2h"
         ),

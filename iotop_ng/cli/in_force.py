@@ -16,6 +16,7 @@ from iotop_ng.cli.meter import Meter
 from iotop_ng.cli.policy_lines import SCHEMA, Record, table
 from iotop_ng.cli.talk import complain
 from iotop_ng.cli.targets import Asked, parse_targets
+from iotop_ng.cli.undo import described
 from iotop_ng.clock import NS_PER_S
 from iotop_ng.control.link import Keeper
 from iotop_ng.enforcers.orders import InForce
@@ -41,6 +42,8 @@ class Taken(msgspec.Struct, frozen=True):
     """What `release --json` prints."""
 
     schema: int
+    dry_run: bool = False
+    """Nothing was done: it says what would be."""
     released: tuple[str, ...] = ()
     """Names."""
     undone: tuple[str, ...] = ()
@@ -92,7 +95,7 @@ def _looked_at(keeper: Keeper, desk: Desk, signals: Signals) -> tuple[Record, ..
     )
 
 
-def release(*, targets: Sequence[str], every: bool, json: bool, desk: Desk) -> int:
+def release(*, targets: Sequence[str], every: bool, dry_run: bool, json: bool, desk: Desk) -> int:
     """Take back what is in force on the targets, or all; return the exit code.
 
     Raises:
@@ -105,12 +108,13 @@ def release(*, targets: Sequence[str], every: bool, json: bool, desk: Desk) -> i
     keeper = desk.keeper(spawn=False)
     if keeper is None:
         # Without a keeper nothing is in force but what a dead one may have left in the kernel.
-        taken = Taken(SCHEMA, undone=desk.recover() if every else ())
-        unmatched = asked
+        taken, unmatched = Taken(SCHEMA, dry_run), asked
+        if every:
+            taken = msgspec.structs.replace(taken, undone=_undo(desk, dry_run=dry_run))
     else:
         with closing(keeper):
-            taken, unmatched = _release(keeper, asked, every=every)
-    if every and taken == Taken(SCHEMA):
+            taken, unmatched = _release(keeper, asked, every=every, dry_run=dry_run)
+    if every and taken == Taken(SCHEMA, dry_run):
         complain(NOTHING)
     for one in unmatched:
         complain(f"{one}: {NOTHING} on it")
@@ -119,27 +123,28 @@ def release(*, targets: Sequence[str], every: bool, json: bool, desk: Desk) -> i
     if json:
         desk.write(msgspec.json.encode(taken) + b"\n")
     else:
-        lines = [*(f"released {name}" for name in taken.released), *taken.undone]
+        verb = "would release" if dry_run else "released"
+        lines = [*(f"{verb} {name}" for name in taken.released), *taken.undone]
         desk.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     return 1 if unmatched or taken.problems else 0
 
 
+def _undo(desk: Desk, *, dry_run: bool) -> tuple[str, ...]:
+    return tuple(map(described, desk.left_behind())) if dry_run else desk.recover()
+
+
 def _release(
-    keeper: Keeper, asked: Sequence[Asked], *, every: bool
+    keeper: Keeper, asked: Sequence[Asked], *, every: bool, dry_run: bool
 ) -> tuple[Taken, tuple[Asked, ...]]:
     """Release what is meant, and return with it those that nothing is in force on."""
-    reason = Reason("", "released on the command line")
     present = keeper.look(0).policies
-    if every:
-        released = keeper.release(None, reason) if present else None
-        unmatched: tuple[Asked, ...] = ()
-    else:
-        ids = [policy.id for policy in present if any(_is_meant(one, policy) for one in asked)]
-        unmatched = tuple(one for one in asked if not any(_is_meant(one, p) for p in present))
-        released = keeper.release(tuple(ids), reason) if ids else None
-    if released is None:
-        return Taken(SCHEMA), unmatched
-    return Taken(SCHEMA, released.names, problems=released.problems), unmatched
+    meant = [p for p in present if every or any(_is_meant(one, p) for one in asked)]
+    unmatched = tuple(one for one in asked if not any(_is_meant(one, p) for p in meant))
+    if dry_run or not meant:
+        return Taken(SCHEMA, dry_run, tuple(policy.name for policy in meant)), unmatched
+    ids = None if every else tuple(policy.id for policy in meant)
+    released = keeper.release(ids, Reason("", "released on the command line"))
+    return Taken(SCHEMA, dry_run, released.names, problems=released.problems), unmatched
 
 
 def _is_meant(asked: Asked, policy: InForce) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iotop_ng.cli.commands import Jobs
+from iotop_ng.errors import UsageError
 
 
 def doctor(*, json: bool) -> int:
@@ -65,16 +66,17 @@ def drop(
     )  # fmt: skip
 
 
-def release(*, targets: Sequence[str], every: bool, json: bool) -> int:
+def release(*, targets: Sequence[str], every: bool, dry_run: bool, json: bool) -> int:
     """Take back what is in force."""
     from iotop_ng.cli import in_force  # noqa: PLC0415 - as above
     from iotop_ng.cli.desk import Desk  # noqa: PLC0415
 
-    return in_force.release(targets=targets, every=every, json=json, desk=Desk())
+    return in_force.release(targets=targets, every=every, dry_run=dry_run, json=json, desk=Desk())
 
 
-def policies(*, json: bool) -> int:
+def policies(*, dry_run: bool, json: bool) -> int:
     """List what is in force."""
+    del dry_run  # there is nothing that it could keep from being done
     from iotop_ng.cli import in_force  # noqa: PLC0415 - as above
     from iotop_ng.cli.desk import Desk  # noqa: PLC0415
 
@@ -89,8 +91,10 @@ def undo(*, dry_run: bool, json: bool) -> int:
     return job.run(dry_run=dry_run, json=json, desk=Desk())
 
 
-def guard(*, rules: str, enforce: bool, duration: str | None, json: bool) -> int:
+def guard(*, rules: str, enforce: bool, dry_run: bool, duration: str | None, json: bool) -> int:
     """Throttle by rules."""
+    if enforce and dry_run:
+        raise UsageError("--enforce and --dry-run contradict each other")
     from iotop_ng.cli import guard as job  # noqa: PLC0415 - the session, the model, the sources
     from iotop_ng.cli.desk import Desk  # noqa: PLC0415
 

@@ -291,6 +291,29 @@ def test_guard_says_what_it_would_do_or_does_it(
     assert gone.left == []
 
 
+def test_undo_puts_back_what_nobody_was_left_to_put_back(run_directory: Path, hog: Hog) -> None:
+    """Keeper and command are killed together: the journal names what may still be in force."""
+    before = look([hog.pid])
+    with staying("throttle", hog.pid, "--rate", "1M", "--mechanism", "pause") as throttle:
+        throttle.second()
+        throttle.process.send_signal(signal.SIGSTOP)
+        os.kill(int((run_directory / "lock").read_text("ascii")), signal.SIGKILL)
+        throttle.process.kill()
+        throttle.end()
+
+    journal = (run_directory / "journal").read_bytes()
+    would = json.loads(run("undo", "--dry-run", "--json").stdout)["undone"]
+    assert (run_directory / "journal").read_bytes() == journal
+    done = run("undo")
+    again = run("undo", "--dry-run", "--json")
+
+    assert f"would continue process {hog.pid}" in would
+    assert done.returncode == 0
+    assert json.loads(again.stdout)["undone"] == []
+    gone = wait_until_gone(run_directory, before, set(), PATIENCE_S)
+    assert gone.left == []
+
+
 def test_undo_without_anything_left_says_so(run_directory: Path) -> None:
     for words in (("undo",), ("undo", "--dry-run"), ("release", "--all")):
         done = run(*words)

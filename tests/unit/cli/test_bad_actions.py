@@ -180,7 +180,10 @@ def test_rules_with_mistakes_are_told_all_at_once_with_their_lines(
         ("guard /nonexistent/rules.toml", "/nonexistent/rules.toml: cannot be read: No such file"),
         ("guard", "Missing argument 'RULES.toml'"),
         ("guard {rules} --duration 0s", "--duration: time '0s': expected such as 90s, 10m or 1h"),
-        ("guard {rules} --enforce --dry-run", "'--dry-run': no such option"),
+        (
+            "guard {rules} --enforce --dry-run",
+            "--enforce and --dry-run contradict each other",
+        ),
     ],
 )
 def test_a_bad_guard_is_refused(run: Run, tmp_path: Path, arguments: str, expected: str) -> None:

@@ -41,6 +41,15 @@ def screen(stage: FakeDesk) -> Keeper:
     return keeper
 
 
+def release(
+    stage: FakeDesk, *targets: str, every: bool = False, dry_run: bool = False, json: bool = False
+) -> int:
+    """Run the command as the command line would."""
+    return in_force.release(
+        targets=targets, every=every, dry_run=dry_run, json=json, desk=stage.desk()
+    )
+
+
 def names(stage: FakeDesk) -> list[str]:
     """Return who is held."""
     assert stage.core is not None
@@ -112,7 +121,7 @@ def test_anybodys_policies_are_released(
     before = names_of_all(stage)
     screen(stage)
 
-    code = in_force.release(targets=targets, every=not targets, json=False, desk=stage.desk())
+    code = release(stage, *targets, every=not targets)
 
     assert code == 0
     assert names(stage) == left
@@ -129,12 +138,12 @@ def test_a_target_without_a_policy_is_named_and_the_others_are_released(
 ) -> None:
     screen(stage)
 
-    code = in_force.release(targets=("42", "44"), every=False, json=True, desk=stage.desk())
+    code = release(stage, "42", "44", json=True)
 
     assert code == 1
     assert names(stage) == ["dd[43]", "/third"]
     assert json.loads(stage.out) == {
-        "schema": 1, "released": ["dd[42]"], "undone": [], "problems": [],
+        "schema": 1, "dry_run": False, "released": ["dd[42]"], "undone": [], "problems": [],
     }  # fmt: skip
     assert capfd.readouterr().err == "iotop-ng: 44: nothing is in force on it\n"
 
@@ -145,7 +154,7 @@ def test_what_cannot_be_put_back_is_said(
     screen(stage)
     stage.world.fail("put_back", EnforcerError("the kernel says no"))
 
-    code = in_force.release(targets=("42",), every=False, json=False, desk=stage.desk())
+    code = release(stage, "42")
 
     assert code == 1
     assert "the kernel says no" in capfd.readouterr().err
@@ -154,7 +163,7 @@ def test_what_cannot_be_put_back_is_said(
 def test_release_all_without_a_keeper_puts_back_what_a_dead_one_left(stage: FakeDesk) -> None:
     stage.recovered = ("put back '8:0 wbps=max' in /x/io.max",)
 
-    assert in_force.release(targets=(), every=True, json=True, desk=stage.desk()) == 0
+    assert release(stage, every=True, json=True) == 0
 
     assert stage.spawned == 0
     told = json.loads(stage.out)
@@ -164,7 +173,7 @@ def test_release_all_without_a_keeper_puts_back_what_a_dead_one_left(stage: Fake
 def test_release_of_a_target_without_a_keeper_is_an_error(
     stage: FakeDesk, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert in_force.release(targets=("42",), every=False, json=False, desk=stage.desk()) == 1
+    assert release(stage, "42") == 1
 
     assert stage.spawned == 0
     assert capfd.readouterr().err == "iotop-ng: 42: nothing is in force on it\n"
@@ -175,9 +184,32 @@ def test_release_all_of_nothing_is_no_error(
 ) -> None:
     stage.recovered = ()
 
-    assert in_force.release(targets=(), every=True, json=False, desk=stage.desk()) == 0
+    assert release(stage, every=True) == 0
 
     assert capfd.readouterr().err == "iotop-ng: nothing is in force\n"
+
+
+def test_a_dry_release_says_what_it_would_take_back(stage: FakeDesk) -> None:
+    screen(stage)
+
+    for targets, every, expected in (
+        (("comm:dd",), False, ["dd[42]", "dd[43]"]),
+        ((), True, ["dd[42]", "dd[43]", "/third"]),
+    ):
+        stage.out = b""
+        code = release(stage, *targets, every=every, dry_run=True)
+
+        assert code == 0
+        assert stage.out.decode().splitlines() == [f"would release {name}" for name in expected]
+    assert names(stage) == names_of_all(stage)
+
+
+def test_a_dry_release_of_all_without_a_keeper_only_reads(stage: FakeDesk) -> None:
+    stage.left = (Stopped(8, 9),)
+
+    assert release(stage, every=True, dry_run=True) == 0
+
+    assert stage.out == b"would continue process 8\n"
 
 
 def test_undo_says_what_it_put_back(stage: FakeDesk, capfd: pytest.CaptureFixture[str]) -> None:
@@ -234,7 +266,9 @@ def test_without_root_nothing_is_asked(tmp_path: Path, command: str) -> None:
     desk = FakeDesk(tmp_path, is_root=False).desk()
     calls = {
         "policies": lambda: in_force.policies(json=False, desk=desk),
-        "release": lambda: in_force.release(targets=(), every=True, json=False, desk=desk),
+        "release": lambda: in_force.release(
+            targets=(), every=True, dry_run=False, json=False, desk=desk
+        ),
         "undo": lambda: undo.run(json=False, dry_run=False, desk=desk),
     }
 

@@ -263,9 +263,9 @@ def test_version_and_help_end_well(run: Run) -> None:
     [
         ("throttle", "TARGET --rate --for --mechanism --no-children --all --dry-run --json hold"),
         ("drop", "TARGET --pass --errno --budget --path --for DATA 130"),
-        ("release", "TARGET --all --json comm:NAME"),
-        ("policies", "--json"),
-        ("guard", "RULES.toml --enforce --duration --json [[rule]] keep_fsync_p99"),
+        ("release", "TARGET --all --dry-run --json comm:NAME"),
+        ("policies", "--dry-run --json"),
+        ("guard", "RULES.toml --enforce --dry-run --duration --json [[rule]] keep_fsync_p99"),
         ("undo", "--dry-run --json journal"),
         ("doctor", "--json"),
         ("simulate", "--policy --seed --json"),
