@@ -102,7 +102,10 @@ class Engine:
         self._ruling.tick(frame)
         looked_ns = self._looked_ns
         if self._ruling.ids and (looked_ns is None or self._now_ns - looked_ns >= LOOK_NS):
-            self._look()
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - what is in force is not known
+                self._ruling.fail_open(f"the rules failed: {type(error).__name__}: {error}")
 
     def blind(self, why: str) -> None:
         """Take note of an interval without a frame. Never raises."""

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from iotop_ng.enforcers.orders import Failed, InForce, Listing, Order, Released, Rung, Welcome
-from iotop_ng.errors import IotopError
+from iotop_ng.errors import EnforcerError, IotopError
 from iotop_ng.policy.actions import Reason
+from iotop_ng.units import clean
 
 T = TypeVar("T")
 _NO_EVENTS = 1 << 62
@@ -65,7 +66,7 @@ class Link:
         find_keeper: connects to one that is there already; None when there is none.
 
     Attributes:
-        losses: how often a keeper has died under us: what was in force is gone then.
+        losses: how often a connection ended under us: what was in force is gone then.
     """
 
     def __init__(
@@ -155,13 +156,18 @@ class Link:
                 self._keeper = self._open_keeper()
             return ask(self._keeper)
         except IotopError as error:
-            self._drop_dead()
+            if self._keeper is not None and self._keeper.fileno() < 0:
+                self._leave()
             return Failed(str(error), error.exit_code, getattr(error, "rungs", ()))
+        except Exception as error:  # noqa: BLE001 - what it did is not known, so all is taken back
+            self._leave()
+            text = clean(f"unexpected {type(error).__name__}: {error}", 200)
+            return Failed(f"{text}; everything was released", EnforcerError.exit_code)
 
-    def _drop_dead(self) -> None:
-        keeper = self._keeper
-        if keeper is not None and keeper.fileno() < 0:
-            self._keeper = None
+    def _leave(self) -> None:
+        """Give up the connection, dead or not: a keeper that lives takes back what came from it."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
             self._mine.clear()
             self.losses += 1
             keeper.close()

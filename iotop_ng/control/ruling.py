@@ -176,7 +176,7 @@ class Ruling:
         self._rest_until_ns = now_ns + _rest_ns(self._errors)
         self._ids.clear()
         self._owed.clear()
-        self.fail_open("the keeper ended, and everything was released")
+        self.fail_open("the connection to the keeper ended, and everything was released")
 
     def _follow_keeper(self) -> None:
         """Protect the keeper and what it starts, as soon as there is one."""

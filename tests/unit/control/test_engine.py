@@ -289,7 +289,7 @@ def test_when_the_keeper_dies_the_rules_begin_anew_after_a_rest(tmp_path: Path) 
     stage.kill_keeper()
     frame = stage.shown()
     assert frame.policies == ()
-    assert "keeper ended" in frame.policy_problem
+    assert "the keeper ended" in frame.policy_problem
     stage.tick(times=3)
     assert stage.in_force() == []
     stage.tick(times=3)
@@ -317,3 +317,18 @@ def test_a_dialog_finds_out_that_the_keeper_died_and_starts_one(tmp_path: Path) 
     assert stage.engine.warm() is None
     assert isinstance(stage.engine.apply(order(stage.world.target(100))), InForce)
     assert stage.opened == 2
+
+
+def test_an_answer_that_nobody_understands_releases_everything(tmp_path: Path) -> None:
+    stage = held(tmp_path)
+
+    def confuse(_: Request) -> IotopError | None:
+        raise ValueError("\x1b[31mnonsense")
+
+    stage.keepers[0].refuses = confuse
+    frame = stage.shown()
+
+    assert stage.in_force() == []
+    assert frame.policy_problem == "unexpected ValueError: ·[31mnonsense; everything was released"
+    stage.tick(times=8)
+    assert stage.in_force() == ["flood[100]"]
