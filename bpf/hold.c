@@ -10,15 +10,16 @@
  * Effect:  MODE_HOLD sends a signal that programs ignore to the writing
  *          thread. It is traced by iotop_ng/enforcers/holder.py, so it stops
  *          on its way back to user space and never sees the signal; untraced
- *          (the holder is gone) nothing is sent. MODE_STOP sends SIGSTOP to
- *          the process.
+ *          (the holder is gone) nothing is sent. MODE_TELL only wakes
+ *          iotop_ng/enforcers/pauser.py. A SIGSTOP from here would stay when
+ *          user space is gone, and could hit a child that was forked a moment
+ *          ago and that no journal names yet.
  * Not held: a write that is under way, which always ends whole.
  */
 #include "charge.h"
 
 #define MODE_HOLD 1
-#define MODE_STOP 2
-#define SIGNAL_STOP 19
+#define MODE_TELL 2
 #define PF_IO_WORKER 0x00000010
 #define NR_IO_URING_ENTER 426
 
@@ -29,8 +30,8 @@ enum event_kind {
 	EVENT_WORKER,
 	/* A member that nobody traces. */
 	EVENT_UNTRACED,
-	/* The process was sent SIGSTOP. */
-	EVENT_STOPPED
+	/* Who overdraws is to be stopped by user space. */
+	EVENT_OVERDRAWN
 };
 
 struct event {
@@ -94,10 +95,8 @@ static inline void pay(struct charged *c)
 	}
 	if (c->limit->mode == MODE_HOLD)
 		hold_thread(c);
-	else if (c->limit->mode == MODE_STOP) {
-		bpf_send_signal(SIGNAL_STOP);
-		tell(EVENT_STOPPED, c->slot);
-	}
+	else if (c->limit->mode == MODE_TELL)
+		tell(EVENT_OVERDRAWN, c->slot);
 }
 
 int on_hold_dirty(struct bpf_raw_tracepoint_args *ctx)

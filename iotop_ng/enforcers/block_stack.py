@@ -65,11 +65,11 @@ class BlockStack:
         except OSError:
             slaves = []
         found = [disk for slave in slaves for disk in self._numbered(slave, depth)]
-        return (
-            found
-            or self._under_loop(directory, depth)
-            or [Disk(major, minor, clean(directory.name, 64))]
-        )
+        if found:
+            return found
+        # A loop device itself too: it writes through the page cache of its file unless it was set
+        # up for direct I/O, so a limit of the disk below is reached late, or never.
+        return [Disk(major, minor, clean(directory.name, 64)), *self._under_loop(directory, depth)]
 
     def _numbered(self, directory: Path, depth: int) -> list[Disk]:
         number = _number(read_small(directory / "dev"))

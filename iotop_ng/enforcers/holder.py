@@ -46,7 +46,7 @@ class Kind(IntEnum):
     INTERRUPT = 1
     WORKER = 2
     UNTRACED = 3
-    STOPPED = 4
+    OVERDRAWN = 4
     ADD = 16
     """A process joins."""
     RECHECK = 17
@@ -353,10 +353,10 @@ def become_helper() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def close_all_but(kept: int) -> None:
+def close_all_but(*kept: int) -> None:
     """Close what was inherited: the keeper's lock and its clients must not outlive it in us."""
     for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if fd > 2 and fd != kept:
+        if fd > 2 and fd not in kept:
             with contextlib.suppress(OSError):
                 os.close(fd)
 

@@ -1,7 +1,7 @@
 """Throttle by pause: the whole target is stopped when it has overdrawn, and continued when due.
 
 A cgroup that holds only the target is frozen, which nobody sees; else SIGSTOP and SIGCONT, which
-shells and parents do see. Counted with /proc/PID/io, so no BPF is needed.
+shells and parents do see. Counted by the kernel where BPF works, else with /proc/PID/io.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from iotop_ng.enforcers.enforcer import Effect, Note, Pinned
 from iotop_ng.enforcers.kin import strangers
 from iotop_ng.enforcers.orders import Mechanism, Order, Rung
 from iotop_ng.enforcers.pause_effect import ByFreezer, BySignals, PauseEffect
+from iotop_ng.enforcers.pause_kernel import KernelCount
 from iotop_ng.errors import EnforcerError, IotopError
 from iotop_ng.policy.actions import CgroupTarget, ProcessTarget
 
@@ -30,10 +31,12 @@ _STOPPED = "T"
 class PauseEnforcer:
     """Throttle by pause."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        """Look for cgroups below another root, in tests."""
+    def __init__(self, root: Path = Path("/"), *, with_bpf: bool = True) -> None:
+        """Look for cgroups below another root, and count without BPF, in tests."""
         self._proc = root / "proc"
         self._cgroups = Cgroups(root)
+        self._no_bpf = "" if with_bpf else "BPF is not to be used"
+        self._loaded: KernelCount | None = None
 
     @property
     def mechanism(self) -> Mechanism:
@@ -55,11 +58,16 @@ class PauseEnforcer:
         return Rung(
             Mechanism.PAUSE,
             works=not why,
-            why=why or "it writes in gulps: the rate holds over seconds",
+            why=why or self._how_it_counts(),
             does=does,
             others=others,
             survives=_SURVIVES,
         )
+
+    def _how_it_counts(self) -> str:
+        if why := self._load():
+            return f"it writes in gulps, and the rate holds over seconds only: {why}"
+        return ""
 
     def apply(self, pinned: Pinned, order: Order, note: Note) -> Effect:
         """Pause it from now on.
@@ -79,7 +87,8 @@ class PauseEnforcer:
             crowd = ProcessCrowd(pinned, self._proc, with_children=order.with_children)
         else:
             crowd = CgroupCrowd(pinned, None, self._proc)
-        effect = PauseEffect(pinned, order, note, freeze or BySignals(), crowd)
+        count = self._kernel_count(order)
+        effect = PauseEffect(pinned, order, note, freeze or BySignals(), crowd, count=count)
         try:
             effect.start()
         except OSError as error:
@@ -89,6 +98,30 @@ class PauseEnforcer:
             effect.undo()
             raise
         return effect
+
+    def _kernel_count(self, order: Order) -> KernelCount | None:
+        """Return the kernel's own counting, attached; None where BPF does not work."""
+        self._load()
+        count, self._loaded = self._loaded, None
+        if count is None:
+            return None
+        try:
+            count.begin(order.rate_bytes_per_s or 1, with_children=order.with_children)
+        except (IotopError, OSError):
+            count.close()
+            return None
+        return count
+
+    def _load(self) -> str:
+        """Load what the next target needs, because that takes a second; return why it cannot be."""
+        if not self._no_bpf and self._loaded is None:
+            try:
+                self._loaded = KernelCount()
+            except IotopError as error:
+                self._no_bpf = str(error)
+            except OSError as error:
+                self._no_bpf = f"BPF does not work here: {error.strerror}"
+        return self._no_bpf
 
     def _freezer(self, pinned: Pinned) -> ByFreezer | None:
         """Return the freezer of a cgroup that is the target's alone, None without one."""

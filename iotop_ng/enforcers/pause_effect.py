@@ -17,12 +17,14 @@ from iotop_ng.enforcers.changes import FileValue, Helper, Stopped
 from iotop_ng.enforcers.crowd import Crowd
 from iotop_ng.enforcers.enforcer import Member, Note, Pinned
 from iotop_ng.enforcers.orders import Counts, Order
+from iotop_ng.enforcers.pause_kernel import KernelCount
 from iotop_ng.enforcers.pauser import (
     ADD,
     ORDER,
     RATE,
     WATCH,
     Freezer,
+    Meter,
     Page,
     ProcMeter,
     Signals,
@@ -117,11 +119,15 @@ class PauseEffect:
         note: Note,
         way: ByFreezer | BySignals,
         crowd: Crowd,
+        *,
+        count: KernelCount | None = None,
     ) -> None:
+        """Count with the kernel's programs, or without (None) with /proc."""
         self._name = pinned.name
         self._note = note
         self._way = way
         self._crowd = crowd
+        self._count = count
         self._rate = _rate(order)
         self._members: dict[int, Member] = {}
         self._left: frozenset[int] = frozenset()
@@ -143,7 +149,9 @@ class PauseEffect:
         self._way.note_start(self._note)
         for member in first.members:
             self._way.note_member(self._note, member, is_others=False)
-        meter = ProcMeter(self._rate, time.monotonic_ns())
+        meter: Meter = ProcMeter(self._rate, time.monotonic_ns())
+        if self._count is not None:
+            meter = self._count.meter()
         paused = pauser.Pauser(meter, self._way.switch(), self._page)
         self._pid, self._socket = pauser.start(paused)
         self._socket.settimeout(_ENDING_S)
@@ -162,6 +170,8 @@ class PauseEffect:
             EnforcerError: the helper has ended.
         """
         self._rate = _rate(order)
+        if self._count is not None:
+            self._count.set_rate(self._rate)
         self._tell(RATE, self._rate)
 
     def tick(self, now_ns: int) -> str:
@@ -206,6 +216,10 @@ class PauseEffect:
 
     def undo(self) -> tuple[str, ...]:
         """Let the helper continue the target and end; where it does not, do it here."""
+        if self._count is not None:
+            # Before the helper lets it run: it is not to be told to stop it again.
+            self._count.close()
+            self._count = None
         if self._socket is None:
             return ()
         self._socket.close()
@@ -225,6 +239,8 @@ class PauseEffect:
     def _add(self, member: Member, *, from_birth: bool) -> None:
         self._members[member.pid] = member
         self._tell(ADD, member.pid, member.start_ns, from_birth=from_birth)
+        if self._count is not None:
+            self._count.add(member.pid, is_late=from_birth)
 
     def _see_left(self) -> str:
         """Note who was stopped by somebody else: those are not continued when this ends."""

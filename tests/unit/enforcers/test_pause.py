@@ -283,7 +283,7 @@ def test_what_is_stopped_already_is_refused(start: Callable[..., Pin]) -> None:
     (member,) = pin.members()
     os.kill(member.pid, signal.SIGSTOP)
     assert until(lambda: state(member.pid) == "T")
-    enforcer = PauseEnforcer()
+    enforcer = PauseEnforcer(with_bpf=False)
 
     rung = enforcer.rung(pin, order(pin.target))
 
@@ -297,7 +297,7 @@ def test_the_rung_says_what_a_shell_prints(start: Callable[..., Pin], plain_root
     """Stopping is seen by others: that has to be known beforehand."""
     pin = start(WRITER)
 
-    rung = PauseEnforcer(plain_root).rung(pin, order(pin.target))
+    rung = PauseEnforcer(plain_root, with_bpf=False).rung(pin, order(pin.target))
 
     assert rung.works
     assert "Stopped" in rung.does
@@ -328,7 +328,7 @@ def test_a_failing_second_note_ends_the_helper(start: Callable[..., Pin], plain_
             raise EnforcerError("the journal is full")
 
     with pytest.raises(EnforcerError, match="journal"):
-        PauseEnforcer(plain_root).apply(pin, order(pin.target), second)
+        PauseEnforcer(plain_root, with_bpf=False).apply(pin, order(pin.target), second)
 
     assert state(helper(notes)) == "gone"
     (member,) = pin.members()
@@ -350,7 +350,7 @@ def test_a_cgroup_of_its_own_is_frozen_as_a_whole(tree: FakeCgroupfs) -> None:
     """No shell sees it; what is noted can be put back."""
     pinned = TreePinned(tree, tree.start(42, "worker", cgroup="/app"))
     notes: list[Change] = []
-    enforcer = PauseEnforcer(tree.root)
+    enforcer = PauseEnforcer(tree.root, with_bpf=False)
 
     rung = enforcer.rung(pinned, order(pinned.target))
     effect = enforcer.apply(pinned, order(pinned.target), notes.append)
@@ -370,7 +370,7 @@ def test_a_shared_cgroup_is_not_frozen_for_one_process(tree: FakeCgroupfs) -> No
     tree.start(43, "other", cgroup="/app")
     pinned = TreePinned(tree, tree.start(42, "worker", cgroup="/app"))
 
-    rung = PauseEnforcer(tree.root).rung(pinned, order(pinned.target))
+    rung = PauseEnforcer(tree.root, with_bpf=False).rung(pinned, order(pinned.target))
 
     assert "SIGSTOP" in rung.does
 
@@ -381,7 +381,7 @@ def test_a_cgroup_that_is_frozen_already_is_refused(tree: FakeCgroupfs) -> None:
     tree.start(42, "worker", cgroup="/app")
     pinned = TreePinned(tree, CgroupTarget("/app"))
 
-    rung = PauseEnforcer(tree.root).rung(pinned, order(pinned.target))
+    rung = PauseEnforcer(tree.root, with_bpf=False).rung(pinned, order(pinned.target))
 
     assert (rung.works, rung.others) == (False, ("worker[42]",))
     assert "frozen already" in rung.why
@@ -403,7 +403,9 @@ def test_the_old_freezer_has_words_for_its_states(tmp_path: Path) -> None:
     pinned = TreePinned(tree, CgroupTarget("/app"))
     notes: list[Change] = []
 
-    PauseEnforcer(tree.root).apply(pinned, order(pinned.target), notes.append).undo()
+    PauseEnforcer(tree.root, with_bpf=False).apply(
+        pinned, order(pinned.target), notes.append
+    ).undo()
 
     assert isinstance(notes[0], FileValue)
     assert (notes[0].before, notes[0].after) == ("THAWED", "FROZEN")
