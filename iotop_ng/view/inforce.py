@@ -23,6 +23,19 @@ def on_row(row: Row, frame: Frame) -> PolicyRow | None:
     return _of_parent(row, frame) if own is None and row.policy else own
 
 
+def throttle_on(key: int, policies: Sequence[PolicyRow]) -> PolicyRow | None:
+    """Return the throttle on a process itself, whose cap can be changed; none that is only dry."""
+    found = (p for p in policies if p.key == key and p.kind == "throttle" and not p.is_dry)
+    return next(found, None)
+
+
+def all_on(row: Row, frame: Frame) -> tuple[PolicyRow, ...]:
+    """Return every policy that a release of the row ends."""
+    own = tuple(policy for policy in frame.policies if policy.key == row.key)
+    above = on_row(row, frame)
+    return own or (() if above is None else (above,))
+
+
 def directly(row: Row, policies: Sequence[PolicyRow]) -> PolicyRow | None:
     """Return the policy on the process itself, else on a cgroup that it is in."""
     own = of_key(row.key, policies)

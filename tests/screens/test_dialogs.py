@@ -320,6 +320,47 @@ class TestThrottle:
             assert "[50%]" in at.text
 
 
+class TestThrottledAlready:
+    async def test_t_changes_the_cap_of_what_is_in_force(self, stage: Open) -> None:
+        async with stage(acting.acting_frame()) as at:
+            await at.press("t")
+            assert "another cap for what is in force" in at.text
+            assert "[5M]" in at.text
+            assert "hold, as it is; u releases it" in at.text
+            assert at.engine.asked == []
+
+            await at.press("9", "M", "down", "tab", "right", "enter")
+            (change,) = at.engine.calls("change")
+            assert (change.ids, change.rate) == ((1,), 9 * MIB)
+            assert change.lease_ns == 3600 * SECOND
+            assert at.orders() == []
+            assert at.said == "log-flood[4242] held to 9.0M/s (hold), 1 h"
+
+    async def test_of_tagged_rows_each_is_changed_or_throttled(self, stage: Open) -> None:
+        async with stage(acting.acting_frame()) as at:
+            await at.press("space", "space", "t", "2", "M", "enter")
+            assert [call.ids for call in at.engine.calls("change")] == [(1,)]
+            targets = [order.target for order in at.orders()]
+            assert [t.pid for t in targets if isinstance(t, ProcessTarget)] == [SERVER]
+
+    async def test_what_is_only_dry_is_throttled(self, stage: Open) -> None:
+        async with stage(acting.acting_frame()) as at:
+            await at.press("7", "down", "down", "t", "enter")
+            assert len(at.orders()) == 1
+
+    async def test_d_drops_what_is_throttled_and_u_releases_both(self, stage: Open) -> None:
+        frame = acting.acting_frame()
+        both = replace(frame.policies[1], id=7, key=frame.policies[0].key)
+        async with stage(replace(frame, policies=(frame.policies[0], both))) as at:
+            await at.press("u")
+            assert [call.ids for call in at.engine.calls("release")] == [(1, 7)]
+
+    async def test_the_policy_of_another_client_does_not_become_ours(self, stage: Open) -> None:
+        async with stage(acting.acting_frame()) as at:
+            await at.press("t", "enter", "q")
+            assert at.app._exit
+
+
 class TestBehindTheDialog:
     async def test_the_screen_goes_on_and_the_target_too(self, stage: Open) -> None:
         frame = frames.frame()

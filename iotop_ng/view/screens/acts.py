@@ -7,9 +7,9 @@ from functools import partial
 from signal import Signals
 from typing import TYPE_CHECKING, TypeVar
 
-from iotop_ng.enforcers.orders import Failed, InForce, Order, Released
+from iotop_ng.enforcers.orders import Failed, InForce, Kind, Order, Released
 from iotop_ng.model.frame import PolicyRow, Row
-from iotop_ng.policy.actions import MANUAL_LEASE_NS, NS_PER_S
+from iotop_ng.policy.actions import MANUAL_LEASE_NS, NS_PER_S, ProcessTarget
 from iotop_ng.units import human
 from iotop_ng.view import inforce
 from iotop_ng.view.acting import Engine, Wish, applied, name_of, reason, released
@@ -137,23 +137,26 @@ class Acts:
     # -- orders --------------------------------------------------------------------------------
 
     def _order(self, orders: tuple[Order, ...]) -> None:
+        newest = self._screen.tape.newest
+        held = [_held(order, newest.policies) for order in orders]
+        known = {policy.id for policy in held if policy is not None}
         answers: list[InForce | Failed] = []
 
         def answered(answer: InForce | Failed) -> None:
             answers.append(answer)
-            if isinstance(answer, InForce):
-                self._applied[answer.id] = self._screen.tape.newest.tick
+            if isinstance(answer, InForce) and answer.id not in known:
+                self._applied[answer.id] = newest.tick
             if len(answers) == len(orders):
-                self._tell(answers)
+                self._tell(answers, orders[0].lease_ns)
 
-        for order in orders:
-            self._ask(partial(_apply, order=order), answered)
+        for order, policy in zip(orders, held, strict=True):
+            self._ask(partial(_carry_out, order=order, held=policy), answered)
 
-    def _tell(self, answers: Sequence[InForce | Failed]) -> None:
+    def _tell(self, answers: Sequence[InForce | Failed], lease_ns: int) -> None:
         done = [answer for answer in answers if isinstance(answer, InForce)]
         refused = [answer for answer in answers if isinstance(answer, Failed)]
         si = self._screen.controls.si
-        parts = [applied(policy, si=si) for policy in done[:1]]
+        parts = [applied(policy, lease_ns=lease_ns, si=si) for policy in done[:1]]
         if len(done) > 1:
             parts = [f"{len(done)} in force: {parts[0]}, ..."]
         if refused:
@@ -184,8 +187,7 @@ class Acts:
             selected = screen.policies.selected
             return [] if selected is None else [selected]
         frame = screen.tape.newest
-        found = (inforce.on_row(row, frame) for row in self.targets())
-        return [policy for policy in found if policy is not None]
+        return [policy for row in self.targets() for policy in inforce.all_on(row, frame)]
 
     def release_all(self) -> None:
         """Release everything that is in force on this machine, at once."""
@@ -285,5 +287,15 @@ class Acts:
         self._screen.post_message(OrderWanted(Wish(job, reply)))
 
 
-def _apply(engine: Engine, *, order: Order) -> InForce | Failed:
-    return engine.apply(order)
+def _held(order: Order, policies: Sequence[PolicyRow]) -> PolicyRow | None:
+    """Return the throttle that an order only changes."""
+    target = order.target
+    if order.kind is not Kind.THROTTLE or order.dry_run or not isinstance(target, ProcessTarget):
+        return None
+    return inforce.throttle_on(target.key, policies)
+
+
+def _carry_out(engine: Engine, *, order: Order, held: PolicyRow | None) -> InForce | Failed:
+    if held is None:
+        return engine.apply(order)
+    return engine.change(held.id, order.rate_bytes_per_s, order.lease_ns, order.reason)

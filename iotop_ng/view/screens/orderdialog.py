@@ -56,8 +56,14 @@ class OrderDialog(Dialog[tuple[Order, ...]]):
         yield self.ladder
         yield self._about
 
+    def needs_ladder(self) -> bool:
+        """Say whether there is a mechanism to be chosen."""
+        return True
+
     def on_mount(self) -> None:
         """Ask at once, so that the keeper is warm when Enter is pressed."""
+        if not self.needs_ladder():
+            return
         order = self.probe_order()
 
         def look(engine: Engine) -> tuple[Rung, ...] | Failed:
@@ -69,7 +75,7 @@ class OrderDialog(Dialog[tuple[Order, ...]]):
         """Show what works, or why nothing can be done."""
         if isinstance(answer, Failed):
             self.refusal = answer.message
-            self.ladder.fail("nothing can be done to it")
+            self.ladder.say("nothing can be done to it")
         else:
             self.ladder.show(answer)
             if answer and self.ladder.chosen is None:

@@ -11,7 +11,8 @@ from textual.app import ComposeResult
 from iotop_ng import units
 from iotop_ng.enforcers.orders import Kind, Order
 from iotop_ng.errors import UsageError
-from iotop_ng.model.frame import Row
+from iotop_ng.model.frame import PolicyRow, Row
+from iotop_ng.view import inforce
 from iotop_ng.view.acting import bare_order, name_of, written
 from iotop_ng.view.screens.orderdialog import OrderDialog
 from iotop_ng.view.tape import Tape
@@ -37,12 +38,17 @@ class ThrottleDialog(OrderDialog):
 
     def __init__(self, rows: Sequence[Row], tape: Tape, ink: Ink, *, si: bool) -> None:
         super().__init__(rows, tape, ink, si=si)
-        self.rate = FieldRow("rate", first_rate(rows), PRESETS, self._judge_rate, ink)
+        self.held = inforce.throttle_on(rows[0].key, tape.newest.policies)
+        """What holds the first target already: its cap is changed, its mechanism stays."""
+        first = first_rate(rows) if self.held is None else present_cap(self.held)
+        self.rate = FieldRow("rate", first, PRESETS, self._judge_rate, ink)
         self.family = ChoiceRow("children", ("held with it", "left alone"), 0, ink)
         self._counted = self.canvas(id="counted")
 
     def title_text(self) -> str:
         """Return what is done to whom."""
+        if self.held is not None and len(self.rows) == 1:
+            return f"Throttle {name_of(self.rows[0])}: another cap for what is in force"
         if len(self.rows) == 1:
             return f"Throttle {name_of(self.rows[0])}: slow its writes down, lose nothing"
         return f"Throttle {len(self.rows)} processes, each by itself"
@@ -53,8 +59,17 @@ class ThrottleDialog(OrderDialog):
         yield self.lease
         yield self.family
         yield from self.mechanisms()
+        if self.held is not None:
+            how = self.held.mechanism.replace("_", " ")
+            self.ladder.say(f"{how}, as it is; u releases it, then another can be chosen")
+            self.ladder.disabled = True
+            self.family.display = False
         self._counted.show([])
         yield self._counted
+
+    def needs_ladder(self) -> bool:
+        """Ask only where a mechanism can be chosen."""
+        return self.held is None
 
     def draw(self) -> None:
         """Wrap what is counted, too."""
@@ -106,6 +121,15 @@ class ThrottleDialog(OrderDialog):
         """Return a throttle to the first preset."""
         rate = units.parse_rate(FIRST)
         return replace(bare_order(self.rows[0], Kind.THROTTLE), rate_bytes_per_s=rate)
+
+
+def present_cap(policy: PolicyRow) -> str:
+    """Return a cap as it can be written: "5M", "1.5M", "700K"."""
+    rate = policy.rate_bytes_per_s or 0
+    for unit, letter in ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")):
+        if rate >= unit:
+            return f"{rate / unit:.1f}".removesuffix(".0") + letter
+    return FIRST
 
 
 def first_rate(rows: Sequence[Row]) -> str:

@@ -53,9 +53,9 @@ class LadderList(Widget, can_focus=True, inherit_bindings=False):
         self.cursor = self.chosen or 0
         self.refresh()
 
-    def fail(self, why: str) -> None:
-        """Say why there is no ladder."""
-        self.rungs, self.chosen, self._pending = (), None, why
+    def say(self, text: str) -> None:
+        """Show a line in place of a ladder."""
+        self._pending = text
         self.refresh()
 
     def set_ink(self, ink: Ink) -> None:

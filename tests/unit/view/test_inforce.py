@@ -94,3 +94,24 @@ def test_what_is_done_in_words() -> None:
     assert inforce.what(replace(drop, rate_bytes_per_s=MIB)) == "drop beyond 1.0M/s"
     assert inforce.what(dry) == "dry run of throttle to 5.0M/s by dry run"
     assert inforce.left(throttle) == "9:12 min"
+
+
+def test_a_release_of_a_row_ends_everything_on_it() -> None:
+    row = replace(frames.row(20, "make"), cgroup="/a", policy="drop")
+    one, two = acting.policy(1, row), acting.policy(2, row, kind="drop")
+    group = acting.policy(3, None, cgroup="/a")
+    frame = replace(frames.frame(rows=[row]), policies=(one, group, two))
+
+    assert inforce.all_on(row, frame) == (one, two)
+    assert inforce.all_on(row, replace(frame, policies=(group,))) == (group,)
+    assert inforce.all_on(replace(row, cgroup=None), replace(frame, policies=(group,))) == ()
+
+
+def test_only_a_throttle_that_is_done_can_be_changed() -> None:
+    row = frames.row(20, "make")
+    throttle = acting.policy(1, row)
+    others = (acting.policy(2, row, kind="drop"), acting.policy(3, row, is_dry=True))
+
+    assert inforce.throttle_on(row.key, (*others, throttle)) == throttle
+    assert inforce.throttle_on(row.key, others) is None
+    assert inforce.throttle_on(99, (throttle,)) is None
