@@ -171,6 +171,20 @@ def test_a_reused_number_is_another_process(stage: Stage) -> None:
     assert stage.world.touched == set()
 
 
+def test_a_number_that_is_reused_while_mechanisms_are_looked_at_is_not_acted_on(
+    stage: Stage,
+) -> None:
+    """Looking takes its time: what was found is looked at again right before acting."""
+    wanted = order(stage.world.target(42))
+    stage.world.meanwhile("hold.rung", lambda: stage.world.start(42, "vi"))
+
+    answer = stage.refused(wanted)
+
+    assert answer.exit_code == TargetError.exit_code
+    assert stage.world.touched == set()
+    assert stage.is_as_before()
+
+
 BAD_ORDERS = [
     {"rate": None},
     {"rate": 0},

@@ -121,6 +121,16 @@ def test_the_kernel_says_who_a_client_is(served: Served) -> None:
     assert (author.pid, author.uid) == (os.getpid(), os.geteuid())
 
 
+def test_another_user_is_not_served(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+    with served.connect() as client, contextlib.suppress(BrokenPipeError):
+        client.send(msgspec.json.encode(Hello(PROTOCOL, AUTHOR)))
+
+        assert is_cut(client)
+    assert served.stage.core._clients == {1: AUTHOR}
+
+
 def test_when_a_client_leaves_its_policies_end(served: Served) -> None:
     with served.hello() as client:
         ask(client, Apply(order(served.stage.world.target(42))))
@@ -140,6 +150,8 @@ GARBAGE = [
     b'{"type":"look","after_seq":' + b"9" * 5000 + b"}",
     b'{"type":"release","reason":{"rule":"","text":""},"ids":["all"]}',
     b"x" * (MAX_MESSAGE + 1),
+    # What is left of it when it is cut off would be a question.
+    b'{"type":"look","after_seq":0}'.ljust(MAX_MESSAGE + 1),
 ]
 
 
