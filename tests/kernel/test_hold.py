@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -226,27 +226,34 @@ def test_children_are_held_if_they_are_meant_to_be(acting: Acting, make_hog: Mak
     assert acting.in_force()[policy.id].problem == ""
 
 
+@contextmanager
+def straced(pid: int) -> Iterator[int]:
+    """Let strace watch a process; give its pid."""
+    command = ["strace", "-q", "-f", "-e", "trace=none", "-p", str(pid)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as strace:
+        try:
+            wait_until(lambda: strace.pid in tracers(pid).values(), "strace has attached")
+            yield strace.pid
+        finally:
+            strace.terminate()
+
+
 def test_a_program_under_strace_is_not_held_but_another_rung_is_offered(
     acting: Acting, make_hog: MakeHog
 ) -> None:
     """Linux allows one tracer; the dialog says who it is."""
     hog = make_hog()
-    with subprocess.Popen(
-        ["strace", "-q", "-f", "-e", "trace=none", "-p", str(hog.pid)],
-        stderr=subprocess.DEVNULL,
-    ) as strace:
-        wait_until(lambda: strace.pid in tracers(hog.pid).values(), "strace has attached")
 
+    with straced(hog.pid) as tracer:
         ladder = acting.ladder(hog.pid)
         with pytest.raises(IotopError, match="strace"):
             acting.apply(hog.pid, CAP, Mechanism.HOLD)
         policy = acting.apply(hog.pid, CAP, None)
         paused = rate_of(hog, 3)
         problems = acting.release(policy)
-        strace.terminate()
 
     assert not ladder[Mechanism.HOLD].works
-    assert f"strace[{strace.pid}]" in ladder[Mechanism.HOLD].why
+    assert f"strace[{tracer}]" in ladder[Mechanism.HOLD].why
     assert ladder[Mechanism.PAUSE].works
     assert policy.mechanism is Mechanism.PAUSE
     assert paused < FREE
