@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.kernel
 
 CAP = MB
 FREE = 8 * MB
+OWN_NAME = f"hog-{os.getpid()}"
+"""Rules are for whole machines: other tests may run on this one."""
 PATIENCE_S = 20.0
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -37,8 +40,9 @@ def run_directory(memory_directory: Path, own_cache: None) -> Iterator[Path]:  #
 
 @pytest.fixture
 def hog(workloads: Callable[[str], Path], ext4: Mounted, memory_directory: Path) -> Iterator[Hog]:
-    """Give a program that writes 8 MiB/s."""
-    program = workloads("hog")
+    """Give a program that writes 8 MiB/s, under a name that nobody else has."""
+    program = memory_directory / OWN_NAME
+    shutil.copy(workloads("hog"), program)
     with Hog(program, ext4.path, memory_directory, Way("write"), rate=FREE) as writer:
         yield writer
 
@@ -262,7 +266,7 @@ def test_a_dry_run_says_what_works_and_does_nothing(run_directory: Path, hog: Ho
 RULES = """
 [[rule]]
 name = "runaway"
-match = {{ comm = "hog" }}
+match = {{ comm = "{name}" }}
 writes_over = "{over}"
 for = "1s"
 to = "1M/s"
@@ -274,7 +278,7 @@ def test_guard_says_what_it_would_do_or_does_it(
     run_directory: Path, hog: Hog, tmp_path: Path, enforce: bool
 ) -> None:
     rules = tmp_path / "rules.toml"
-    rules.write_text(RULES.format(over="4M/s"))
+    rules.write_text(RULES.format(name=OWN_NAME, over="4M/s"))
     before = look([hog.pid])
     options = ("--enforce",) if enforce else ()
 
