@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iotop_ng.cli import desk, main
 from iotop_ng.cli.desk import Desk
@@ -138,6 +140,27 @@ def test_a_bad_line_is_one_sentence_and_exit_code_2(
     assert (code, out) == (2, "")
     assert err.startswith(f"iotop-ng: {expected}")
     assert err.count("\n") == 1
+
+
+WORDS = st.text(max_size=12) | st.sampled_from(
+    ["17", "5M", "20%", "0", "10m", "comm:dd", "cgroup:/a", "--rate", "--for", "--all", "--json",
+     "--no-children", "--dry-run", "--pass", "--budget", "--path", "--errno", "ENOSPC", "hold"]
+)  # fmt: skip
+
+
+@given(st.sampled_from(["throttle", "drop", "release", "undo", "policies"]), st.lists(WORDS))
+def test_any_line_ends_with_one_sentence(command: str, words: list[str]) -> None:
+    """Of somebody who is not root: what is right is refused for that."""
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk, "Desk", lambda: Desk(is_root=False))
+        patch.setattr(main, "complain", said.append)
+        patch.setenv("IOTOP_NG_DEBUG", "1")
+        code = main.run([command, *words])
+
+    assert code in {0, 2, 3}
+    assert len(said) == (code != 0)
+    assert code != 3 or "needs root" in said[0]
 
 
 def test_hostile_words_are_told_cleaned(run: Run) -> None:
