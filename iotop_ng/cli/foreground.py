@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from iotop_ng.policy.actions import Reason
 INTERRUPTED = 130
 _ENDINGS = frozenset({"released", "expired", "ended", "failed"})
 _SILENT = frozenset({"applied", "renewed"})
+_NUMBER = re.compile(r"[0-9][0-9.]*[KMGT]?")
 
 
 class Offer(NamedTuple):
@@ -92,7 +94,7 @@ class Foreground:
             policy.id: Course(policy, policy.since_ns, meter, self._disks)
             for policy, meter in policies
         }
-        self._problems: dict[int, str] = {}
+        self._told: set[tuple[int, str]] = set()
         self._width = max((len(policy.name) for policy, _ in policies), default=0)
         self._is_json = is_json
         self._seq = 0
@@ -108,6 +110,8 @@ class Foreground:
         due_ns = start_ns + NS_PER_S
         while self._mine and not self._signals.is_set:
             self._signals.wait(due_ns, self._keeper.fileno())
+            if self._signals.is_set:
+                break
             self._look()
             now_ns = self._desk.clock.mono_ns()
             # A look that came late is not made up for.
@@ -171,12 +175,20 @@ class Foreground:
     def _print(self, records: tuple[Record, ...], ended: tuple[Ended, ...]) -> None:
         wall_ns = self._desk.clock.wall_ns()
         for one in records:
-            if one.problem and one.problem != self._problems.get(one.id):
-                complain(f"{one.name}: {one.problem}")
-            self._problems[one.id] = one.problem
+            for remark in dict.fromkeys((one.problem, one.why)):
+                self._remark(one, remark)
         if self._is_json:
             second = Second(SCHEMA, rfc3339(wall_ns), records, ended)
             self._desk.write(msgspec.json.encode(second) + b"\n")
         else:
             text = "".join(f"{line(one, wall_ns, self._width)}\n" for one in records)
             self._desk.write(text.encode("utf-8", "replace"))
+
+    def _remark(self, one: Record, remark: str) -> None:
+        """Say once what is to be known of a policy; its numbers may change every second."""
+        kind = (one.id, _NUMBER.sub("", remark))
+        if remark and kind not in self._told:
+            self._told.add(kind)
+            complain(
+                f"{one.name}: {one.effect}: {remark}" if one.effect else f"{one.name}: {remark}"
+            )

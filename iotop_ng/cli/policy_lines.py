@@ -76,7 +76,6 @@ def line(one: Record, wall_ns: int, name_width: int = 0) -> str:
         f"refused {refused(one):>6}" if is_drop else f"held {_share(one.held_pct):>5}",
         f"left {span(one.remaining_s)}",
         one.effect,
-        f"({one.why})" if one.why else "",
     ]
     return "  ".join(part for part in parts if part)
 
@@ -98,7 +97,7 @@ def table(records: Sequence[Record]) -> list[str]:
 
 
 def _cells(one: Record) -> tuple[str, ...]:
-    problem = "; ".join(part for part in (one.why, one.problem) if part)
+    problem = "; ".join(part for part in dict.fromkeys((one.why, one.problem)) if part)
     return (
         one.target,
         one.name,

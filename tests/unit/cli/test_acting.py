@@ -138,9 +138,27 @@ def test_what_escapes_the_mechanism_is_seen(stage: FakeDesk) -> None:
     assert "only 0/s of 20M/s can be held" in policy["why"]
 
 
-def escape(stage: FakeDesk) -> None:
-    """Write 20 MiB that no mechanism counts."""
-    stage.write_bytes(42, 20 * MB)
+def test_why_is_said_once_however_the_numbers_change(
+    stage: FakeDesk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def escaping(amount: int) -> Callable[[], None]:
+        return lambda: escape(stage, amount)
+
+    stage.script = [writes(stage, 4 * MB), *(escaping(n * MB) for n in (19, 20, 21, 22, 23))]
+
+    assert throttle(stage, lease="6s") == 0
+
+    lines = stage.out.decode().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert [line.endswith("no effect") for line in lines] == [False, True, True, True, True]
+    remarks = [line for line in said(capfd) if "can be held" in line]
+    assert len(remarks) == 1
+    assert remarks[0].startswith("dd[42]: no effect: only 0/s of ")
+
+
+def escape(stage: FakeDesk, amount: int = 20 * MB) -> None:
+    """Write what no mechanism counts."""
+    stage.write_bytes(42, amount)
     for effect in stage.effects(42):
         effect.charged_bytes = 0
 
