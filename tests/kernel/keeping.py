@@ -83,6 +83,7 @@ class ThreeChanged:
             self._write(member, order)
 
     def tick(self, now_ns: int) -> str:  # noqa: ARG002 - of the protocol
+        self._pinned.check()
         return ""
 
     def counts(self) -> Counts:
