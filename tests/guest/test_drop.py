@@ -37,9 +37,21 @@ SECOND_NS = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
-def enforcer() -> DropEnforcer:
-    """Give the enforcer, with the programs compiled in this guest."""
-    return DropEnforcer()
+def enforcer() -> Iterator[DropEnforcer]:
+    """Give the enforcer, with the programs compiled in this guest, and attached all the time.
+
+    QEMU's TCG with a thread for each CPU sometimes runs an instruction that another CPU has
+    replaced already. The kernel's own patching of a function that is in use then ends in an Oops
+    (int3), which a real CPU excludes; so that is done once here, and not for each test.
+    """
+    made = DropEnforcer()
+    idle = subprocess.Popen(["sleep", "infinity"])
+    try:
+        with dropping(made, order(process(idle.pid))):
+            yield made
+    finally:
+        idle.kill()
+        idle.wait()
 
 
 @pytest.fixture
@@ -429,10 +441,14 @@ def test_the_tick_says_that_the_target_has_ended(command: Command, enforcer: Dro
     assert counts.processes == 0
 
 
-def test_nothing_is_attached_when_no_drop_is_left(command: Command, enforcer: DropEnforcer) -> None:
+def test_nothing_is_attached_when_no_drop_is_left(command: Command) -> None:
     """No hook of the machine is slower than before."""
-    with Writer(*command("write")) as writer, dropping(enforcer, order(process(writer.pid))):
-        during = links()
+    before = links()
+    with (
+        Writer(*command("write")) as writer,
+        dropping(DropEnforcer(), order(process(writer.pid))),
+    ):
+        during = links() - before
     wait_until(lambda: not during & links(), "the kernel detaches", 30)
 
     assert during
@@ -471,6 +487,7 @@ def test_kill_9_of_the_keeper_lets_everybody_write_again(command: Command) -> No
     assert {kind for kind, _ in ours} == {"program", "map", "link"}
 
 
+@pytest.mark.guest  # what the keeper does is the same on every kernel
 def test_the_keeper_lets_wait_who_has_lost_as_much_as_it_may(
     command: Command, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,6 +509,7 @@ def test_the_keeper_lets_wait_who_has_lost_as_much_as_it_may(
     assert "88K were refused, and the budget of 88K" in said[0]
 
 
+@pytest.mark.guest  # what the keeper does is the same on every kernel
 def test_kill_9_of_a_real_keeper_ends_the_drop(
     command: Command, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
