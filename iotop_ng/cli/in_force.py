@@ -16,7 +16,7 @@ from iotop_ng.cli.meter import Meter
 from iotop_ng.cli.policy_lines import SCHEMA, Record, table
 from iotop_ng.cli.talk import complain
 from iotop_ng.cli.targets import Asked, parse_targets
-from iotop_ng.cli.undo import described
+from iotop_ng.cli.undo import described, still_left
 from iotop_ng.clock import NS_PER_S
 from iotop_ng.control.link import Keeper
 from iotop_ng.enforcers.orders import InForce
@@ -110,7 +110,11 @@ def release(*, targets: Sequence[str], every: bool, dry_run: bool, json: bool, d
         # Without a keeper nothing is in force but what a dead one may have left in the kernel.
         taken, unmatched = Taken(SCHEMA, dry_run), asked
         if every:
-            taken = msgspec.structs.replace(taken, undone=_undo(desk, dry_run=dry_run))
+            undone = _undo(desk, dry_run=dry_run)
+            left = () if dry_run else desk.left_behind()
+            taken = msgspec.structs.replace(
+                taken, undone=undone, problems=tuple(map(still_left, left))
+            )
     else:
         with closing(keeper):
             taken, unmatched = _release(keeper, asked, every=every, dry_run=dry_run)

@@ -48,13 +48,22 @@ def run(*, json: bool, dry_run: bool, desk: Desk) -> int:
         said = tuple(described(change) for change in desk.left_behind())
     else:
         said = desk.recover()
-    if not said:
+    # What could be put back is not in the journal any more.
+    left = () if keeper is not None or dry_run else desk.left_behind()
+    for change in left:
+        complain(still_left(change))
+    if not said and not left:
         complain(NOTHING)
     if json:
         desk.write(msgspec.json.encode(Undone(SCHEMA, dry_run, said)) + b"\n")
     else:
         desk.write("".join(f"{one}\n" for one in said).encode("utf-8", "replace"))
-    return 0
+    return 1 if left else 0
+
+
+def still_left(change: Change) -> str:
+    """Return that a change could not be undone, and the journal keeps it for the next time."""
+    return f"still to do: {described(change).removeprefix('would ')}"
 
 
 def described(change: Change) -> str:

@@ -230,6 +230,25 @@ def test_undo_of_nothing_says_so(stage: FakeDesk, capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == "iotop-ng: nothing was left behind\n"
 
 
+def test_what_undo_could_not_put_back_is_said(
+    stage: FakeDesk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage.recovered = ("/x/io.max: Device or resource busy",)
+    stage.left = (FileValue("/x/io.max", 7, "8:0", "8:0 wbps=max", "8:0 wbps=5"),)
+
+    assert undo.run(json=False, dry_run=False, desk=stage.desk()) == 1
+    assert release(stage, every=True) == 1
+
+    said = capfd.readouterr().err.splitlines()
+    assert (
+        said
+        == [
+            "iotop-ng: still to do: put back '8:0 wbps=max' in /x/io.max",
+        ]
+        * 2
+    )
+
+
 def test_a_dry_undo_only_reads(stage: FakeDesk) -> None:
     stage.left = (
         FileValue("/x/io.max", 7, "8:0", "8:0 wbps=max", "8:0 wbps=5"),
