@@ -27,9 +27,9 @@ def read_rules(path: str, *, enforce: bool) -> Rules:
     """
     name = clean(path, 200)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
+        # Not waiting: the name may be that of a pipe.
+        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - has no opener
+            status = os.fstat(file.fileno())
             raw = file.read(tables.SIZE_LIMIT + 1) if stat.S_ISREG(status.st_mode) else None
     except OSError as error:
         raise UsageError(f"{name}: cannot be read: {error.strerror}") from None
@@ -76,3 +76,7 @@ class Reporter:
         is_new = frame.policy_problem != self._problem
         self._problem = frame.policy_problem
         return self._problem if is_new else ""
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

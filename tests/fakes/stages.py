@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -33,12 +34,15 @@ class Stage:
 
     Attributes:
         actions: everything that the rules did, in order.
+        living: every stage that was made; `tests.unit.control.conftest` closes them.
         opened: how often a keeper was asked for.
         why_closed: why no keeper can be had.
         refuses: as of `FakeKeeper`, for those that are opened from now on.
         rates: pid -> bytes/s that it writes.
         fsync_ms: pid -> p99 of its fsyncs.
     """
+
+    living: ClassVar[list[Stage]] = []
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Stage:
         enforce: bool = True,
         own: Protection = Protection(),  # noqa: B008 - frozen
     ) -> None:
+        self.living.append(self)
         self.directory = directory
         self.world = FakeWorld()
         self.clock = ManualClock(mono_ns=500 * NS_PER_S)
@@ -118,7 +123,7 @@ class Stage:
         self._close_journal(after)
 
     def close(self) -> None:
-        """Close files."""
+        """Close files; twice is fine."""
         self._close_journal(self.core)
 
     @staticmethod

@@ -268,6 +268,7 @@ def driving() -> Iterator[Drive]:
             yield drive
         finally:
             drive.stage.close()
+            Stage.living.remove(drive.stage)
 
 
 @given(st.lists(steps, max_size=40))
