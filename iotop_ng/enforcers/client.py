@@ -38,7 +38,7 @@ from iotop_ng.enforcers.orders import (
 from iotop_ng.enforcers.run_dir import BUSY, NEEDS_ROOT, READY, RunDir, run_dir
 from iotop_ng.enforcers.rungs import NoRungError
 from iotop_ng.enforcers.serving import MAX_MESSAGE
-from iotop_ng.enforcers.undo import recover
+from iotop_ng.enforcers.watch import Watch
 from iotop_ng.errors import (
     EnforcerError,
     IotopError,
@@ -94,6 +94,7 @@ class KeeperClient:
         self._socket = connection
         self._child = child
         self._ended = ""
+        self._watch: Watch | None = None
         self.welcome = Welcome(PROTOCOL, 0)
         """What the keeper said first: its pid, and what it put back at its start."""
 
@@ -188,6 +189,8 @@ class KeeperClient:
 
     def close(self) -> None:
         """Leave; the keeper takes back what we applied. Twice is fine."""
+        if self._watch is not None and not self._ended and self._watch.is_dead():
+            self._watch.put_back()
         self._ended = self._ended or "the connection was closed"
         self._forget()
 
@@ -199,6 +202,7 @@ class KeeperClient:
 
     def _greet(self, author: Author) -> None:
         self.welcome = _checked(self._ask(Hello(PROTOCOL, author)), Welcome)
+        self._watch = Watch(self._socket, self._place)
 
     def _expect(self, request: Request, kind: type[_A]) -> _A:
         if self._ended:
@@ -227,17 +231,21 @@ class KeeperClient:
             raise EnforcerError("the keeper's answer is none of ours: another version?") from error
 
     def _after_the_end(self) -> KeeperGoneError:
-        """Put back what the keeper left; return what to raise."""
+        """Return what to raise when the keeper has ended and everything is put back."""
         self._ended = "the keeper has ended"
+        said, problem = ((), "") if self._watch is None else self._watch.put_back()
         self._forget()
-        try:
-            recovered = recover(self._place.path)
-        except IotopError as error:
-            return KeeperGoneError(f"the keeper has ended; nothing could be put back: {error}")
-        said = f": {'; '.join(recovered)}" if recovered else ""
-        return KeeperGoneError(f"the keeper has ended, and nothing is in force{said}", recovered)
+        if problem:
+            return KeeperGoneError(f"the keeper has ended; nothing could be put back: {problem}")
+        tail = f": {'; '.join(said)}" if said else ""
+        return KeeperGoneError(f"the keeper has ended, and nothing is in force{tail}", said)
 
     def _forget(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        # The watch has a descriptor of its own: this ends the connection for both.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         if self._child is not None:
             # It may live on for others: then it is init's child when we have ended.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -155,6 +156,11 @@ def _stay_in_memory() -> None:
     What comes later is locked once it is touched. Filling every new map at once (MCL_FUTURE alone)
     made loading the first program 6 times slower, 60 ms against 400.
     """
+    with contextlib.suppress(OSError, ValueError):
+        infinite = resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinite, infinite))
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
+        return  # with a limit, locking what comes would make allocations fail
     libc = ctypes.CDLL(None)
     libc.mlockall(_MCL_CURRENT)
     libc.mlockall(_MCL_FUTURE | _MCL_ONFAULT)

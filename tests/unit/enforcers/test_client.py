@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from iotop_ng.enforcers import audit, run_dir
 from iotop_ng.enforcers.changes import FileValue
 from iotop_ng.enforcers.client import KeeperClient, KeeperGoneError, NoKeeperError, this_author
-from iotop_ng.enforcers.journal import Journal
+from iotop_ng.enforcers.journal import Intent, Journal
 from iotop_ng.enforcers.processes import boot_id, read_stat
 from iotop_ng.enforcers.run_dir import RunDir, take_lock
 from iotop_ng.enforcers.undo import recover
@@ -150,14 +151,8 @@ def test_a_signal_ends_it_in_good_order(place: RunDir, number: signal.Signals) -
 
 def test_when_it_is_killed_its_client_puts_back_what_it_left(place: RunDir, tmp_path: Path) -> None:
     with opened() as one:
-        # As if the keeper had noted and made this change.
-        change = FileValue(str(tmp_path / "io.max"), tmp_path.stat().st_ino, "", "max", "5")
-        (tmp_path / "io.max").write_text("5")
+        leave_behind(place, tmp_path / "io.max", one.keeper_pid)
         os.kill(one.keeper_pid, signal.SIGKILL)
-        until(lambda: keeper_of(place) is None)
-        journal = Journal(place.journal, boot_id())
-        journal.note(1, change)
-        journal.close()
 
         with pytest.raises(KeeperGoneError) as caught:
             one.look()
@@ -169,6 +164,47 @@ def test_when_it_is_killed_its_client_puts_back_what_it_left(place: RunDir, tmp_
             one.look()
     with opened() as another:
         assert another.welcome.recovered == ()
+
+
+def leave_behind(place: RunDir, file: Path, pid: int) -> None:
+    """Make it look as if the keeper had noted and made a change, and stop it."""
+    change = FileValue(str(file), file.parent.stat().st_ino, "", "max", "5")
+    file.write_text("5")
+    os.kill(pid, signal.SIGSTOP)
+    place.journal.write_bytes(msgspec.json.encode(Intent(1, boot_id(), 1, change)) + b"\n")
+
+
+def test_a_client_that_asks_nothing_puts_back_as_well(place: RunDir, tmp_path: Path) -> None:
+    """A screen may have an interval of a minute."""
+    with opened() as one:
+        leave_behind(place, tmp_path / "io.max", one.keeper_pid)
+
+        os.kill(one.keeper_pid, signal.SIGKILL)
+
+        until(lambda: (tmp_path / "io.max").read_text() == "max")
+        with pytest.raises(KeeperGoneError) as caught:
+            one.look()
+        assert len(caught.value.recovered) == 1
+
+
+def test_a_client_that_leaves_a_dead_keeper_puts_back_first(place: RunDir, tmp_path: Path) -> None:
+    with opened() as one:
+        leave_behind(place, tmp_path / "io.max", one.keeper_pid)
+        os.kill(one.keeper_pid, signal.SIGKILL)
+        until(lambda: one._watch is not None and one._watch.is_dead())
+
+    assert (tmp_path / "io.max").read_text() == "max"
+
+
+def test_a_client_that_leaves_puts_nothing_back(place: RunDir) -> None:
+    """The keeper lives, and does it."""
+    before = threading.active_count()
+    with opened() as one, opened() as other:
+        one.close()
+        until(lambda: threading.active_count() == before + 1)
+        assert other.look().policies == ()
+    until(lambda: threading.active_count() == before)
+    assert keeper_of(place) is not None
 
 
 def test_the_next_keeper_puts_back_what_a_killed_one_left(place: RunDir, tmp_path: Path) -> None:
