@@ -18,10 +18,11 @@ from iotop_ng.enforcers.client import KeeperClient, this_author
 from iotop_ng.enforcers.orders import Kind, Mechanism, Order
 from iotop_ng.policy.actions import Reason
 from tests.kernel.counts import proc_io
-from tests.kernel.disks import leave_mount_namespace, loop_disk, mounted
+from tests.kernel.disks import leave_mount_namespace, loop_disk, mounted, run
 from tests.kernel.hogs import Hog
 
 CGROUPS = Path("/sys/fs/cgroup")
+TRACEFS = Path("/sys/kernel/tracing")
 _WORKLOADS = Path(__file__).parents[1] / "kernel/workloads"
 _DISK_BYTES = 1 << 30
 _PERIOD_S = 0.05
@@ -60,8 +61,10 @@ def place(directory: Path | None) -> Iterator[Place]:
                 ["gcc", "-O2", "-pthread", "-o", memory / name, _WORKLOADS / f"{name}.c"],
                 check=True,
             )
+        leave_mount_namespace()
+        if not (TRACEFS / "events").is_dir():
+            run("mount", "-t", "tracefs", "tracefs", TRACEFS)
         if directory is None:
-            leave_mount_namespace()
             disk = stack.enter_context(loop_disk(memory, _DISK_BYTES))
             made = stack.enter_context(mounted(disk, "ext4", memory / "ext4"))
             yield Place(made.path, disk.name, memory, memory)

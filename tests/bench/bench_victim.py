@@ -145,10 +145,9 @@ class Bench:
         undo()
         return phase
 
-    def flooded(self, name: str, limiter: Limiter | None) -> Phase | None:
-        """Flood, limit, watch, take back, rest; None when the limit cannot be set."""
+    def _hog(self) -> Hog:
         options = self._options
-        with Hog(
+        return Hog(
             self._here.programs / "hog",
             self._here.directory,
             self._here.memory,
@@ -156,61 +155,65 @@ class Bench:
             rate=self.wants,
             span=options.span * MB,
             started_by=started_in(self._cgroup),
-        ) as hog:
+        )
+
+    def flooded(self, name: str, limiter: Limiter | None) -> Phase | None:
+        """Flood, limit, watch, take back, rest; None when the limit cannot be set."""
+        cap = int(self._options.cap * MB)
+        phase = None
+        with self._hog() as hog:
             time.sleep(FLOOD_S)
             try:
                 if limiter:
-                    limiter.prepare(hog, int(options.cap * MB))
+                    limiter.prepare(hog, cap)
                 phase = self.watch(
                     name,
-                    options.seconds,
+                    self._options.seconds,
                     hog,
-                    lambda: limiter.apply(hog, int(options.cap * MB)) if limiter else _nothing,
+                    lambda: limiter.apply(hog, cap) if limiter else _nothing,
                 )
             except IotopError as problem:
                 print(f"{name}: {problem}", flush=True)
-                phase = None
-        os.sync()
-        time.sleep(REST_S)
+        rest()
         return phase
+
+    def guarded(self, limit_ms: float) -> Phase:
+        """Let `iotop-ng guard --enforce` stand guard, flood, watch from the flood's first byte."""
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as rules:
+            rules.write(RULES.format(limit_ms=round(limit_ms)))
+            rules.flush()
+            guard = subprocess.Popen(
+                [*IOTOP_NG, "guard", rules.name, "--enforce"], stdout=subprocess.DEVNULL
+            )
+            time.sleep(self._options.guard_start)
+            try:
+                with self._hog() as hog:
+                    phase = self.watch("guard", self._options.seconds, hog, lambda: _nothing)
+                if guard.poll() is not None:
+                    print(f"guard: ended by itself with {guard.returncode}")
+            finally:
+                guard.terminate()
+                guard.wait(20)
+        rest()
+        return phase
+
+
+def rest() -> None:
+    """Let the disk come to rest."""
+    os.sync()
+    time.sleep(REST_S)
 
 
 def _nothing() -> None:
     """Nothing is to be taken back."""
 
 
-def guarding(limit_ms: float) -> Limiter:
-    """Let `iotop-ng guard --enforce` find the hog by itself; its rule knows only the victim."""
-
-    def apply(_: Hog, __: int) -> Undo:
-        rules = tempfile.NamedTemporaryFile("w", suffix=".toml")  # noqa: SIM115 - until the undo
-        rules.write(RULES.format(limit_ms=round(limit_ms)))
-        rules.flush()
-        guard = subprocess.Popen(
-            [*IOTOP_NG, "guard", rules.name, "--enforce"], stdout=subprocess.DEVNULL
-        )
-
-        def undo() -> None:
-            if guard.poll() is not None:
-                print(f"guard: ended by itself with {guard.returncode}")
-            guard.terminate()
-            guard.wait(20)
-            rules.close()
-
-        return undo
-
-    return Limiter(apply)
-
-
-def limiters(
-    client: KeeperClient, here: Place, cgroup: Path | None, limit_ms: float
-) -> dict[str, Limiter | None]:
+def limiters(client: KeeperClient, here: Place, cgroup: Path | None) -> dict[str, Limiter | None]:
     """Return every means that can be tried here."""
     found: dict[str, Limiter | None] = {
         "flood": None,
         "hold": by_keeper(client, Mechanism.HOLD),
         "drop": by_keeper(client, Mechanism.DROP, Kind.DROP),
-        "guard": guarding(limit_ms),
         "pause": by_keeper(client, Mechanism.PAUSE),
         "ionice": Limiter(plain_ionice),
     }
@@ -254,8 +257,7 @@ def calibrated(bench: Bench, here: Place, options: argparse.Namespace) -> float:
             sectors = diskstats(here.disk).sectors_written
             time.sleep(1)
             found.append((diskstats(here.disk).sectors_written - sectors) * SECTOR)
-    os.sync()
-    time.sleep(REST_S)
+    rest()
     bench.wants = int(options.wants * median(found))
     return median(found)
 
@@ -275,13 +277,16 @@ def phases(options: argparse.Namespace, here: Place) -> None:
         capacity = calibrated(bench, here, options)
         print(f"the disk writes {capacity / MB:.1f} MB/s; the hog wants {options.wants:g} x that")
         print(f"way {options.way}, cap {options.cap:g} MB/s, limit {limit_ms:.0f} ms\n")
-        means = limiters(client, here, cgroup, limit_ms)
+        means = limiters(client, here, cgroup)
         found: list[Phase | None] = [alone]
-        for name in options.means or [*means]:
-            if name not in means:
+        for name in options.means or [*means, "guard"]:
+            if name == "guard":
+                found.append(bench.guarded(limit_ms))
+            elif name in means:
+                found.append(bench.flooded(name, means[name]))
+            else:
                 print(f"{name}: not here, left out")
                 continue
-            found.append(bench.flooded(name, means[name]))
             if found[-1] is not None:
                 print(" | ".join(line(found[-1], alone, capacity, limit_ms)), flush=True)
         found.append(bench.watch("after", options.seconds, None, lambda: _nothing))
@@ -302,6 +307,7 @@ def main() -> None:
     parser.add_argument("--wants", type=float, default=2, help="the hog's rate, x the disk's")
     parser.add_argument("--limit", type=float, help="ms; without: twice the p99 alone")
     parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--guard-start", type=float, default=8, help="s that guard has to begin")
     parser.add_argument("--calibrate", type=int, default=10, metavar="SECONDS")
     parser.add_argument("--quick", action="store_true", help="6 s each: a rough look")
     options = parser.parse_args()

@@ -71,7 +71,7 @@ def hogs(
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
-                Hog(workloads("hog"), ext4.path, memory_directory, way, span=16 * MB)
+                Hog(workloads("hog"), ext4.path, memory_directory, way, rate=4 * FREE, span=16 * MB)
             )
             for name, way in ways.items()
         }
