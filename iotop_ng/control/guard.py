@@ -28,7 +28,7 @@ def read_rules(path: str, *, enforce: bool) -> Rules:
     name = clean(path, 200)
     try:
         # Not waiting: the name may be that of a pipe.
-        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - has no opener
+        with open(path, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             raw = file.read(tables.SIZE_LIMIT + 1) if stat.S_ISREG(status.st_mode) else None
     except OSError as error:
