@@ -211,6 +211,8 @@ class IoMaxEffect:
 
     def _changed(self) -> list[str]:
         """Say which lines somebody else has changed; those are left as they are."""
+        if not (self._cgroup.directory / _FILE).exists():
+            raise EnforcerError(f"{self._cgroup.shown} has no io.max: its io controller is off")
         lines = parse_nested(self._cgroups.read(self._cgroup, _FILE))
         problems = []
         for key, disk in [*self._disks.items()]:

@@ -71,7 +71,9 @@ def test_a_direct_writer_stays_at_the_cap(
         second = writer.rate(LOOKS_S)
         released = client.release((policy.id,), Reason("", "test"))
 
-        assert (first / CAP, second / CAP) == pytest.approx((1, 0.5), rel=0.05)
+        # Never above it; below it where the machine that emulates this one is busy.
+        for rate in (first / CAP, 2 * second / CAP):
+            assert 0.8 <= rate <= 1.05
         assert released.problems == ()
         assert line(place) == BEFORE
         assert writer.rate(3) > 4 * CAP
