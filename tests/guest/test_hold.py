@@ -14,6 +14,7 @@ import pytest
 
 from iotop_ng.enforcers.orders import Mechanism
 from iotop_ng.errors import EnforcerError
+from iotop_ng.sources.build import compiled_for
 from tests.kernel.acting import WRITE, Acting, MakeHog, own_keeper, rate_of, rates
 from tests.kernel.hogs import MB, Hog, Way, tracers
 from tests.kernel.leftovers import belonging, bpf_of, look, wait_until_gone
@@ -35,8 +36,14 @@ WAYS = (
 MEMORY = Path("/dev/shm")
 
 
+@pytest.fixture(scope="module")
+def compiled() -> None:
+    """Compile before anything writes: under load, an emulated machine takes minutes for it."""
+    compiled_for("hold", lambda _: None)
+
+
 @pytest.fixture
-def run_directory() -> Iterator[Path]:
+def run_directory(compiled: None) -> Iterator[Path]:  # noqa: ARG001 - it is done
     """Give the run directory of the test's own keeper."""
     with own_keeper(Path("/run")) as run:
         yield run
