@@ -295,8 +295,9 @@ COLUMNS: tuple[Column, ...] = (
         18,
         priority=3,
         source="our own journal",
-        note="The policy in force on the process, and what it holds back (share of the time) or loses "
-        "(calls per second); empty for none. Not shown: limits that somebody else has set.",
+        note="The policy in force on the process; on the screen also what it holds back (share of "
+        "the time) or loses (calls per second). Empty for none. Not shown: limits that somebody "
+        "else has set.",
     ),
     name_column(
         "cgroup",

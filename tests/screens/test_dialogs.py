@@ -431,6 +431,14 @@ class TestDrop:
             assert "and most programs" in at.text
             assert "[ drop the writes of log-flood[4242] ]" in at.text
 
+    async def test_it_says_that_it_is_looking(self, stage: Open) -> None:
+        async with stage(is_slow=True) as at:
+            await at.press("d")
+            assert "looking what works here" in at.text
+            at.feed.deliver()
+            await at.pilot.pause()
+            assert "looking" not in at.text
+
     async def test_every_field_reaches_the_order(self, stage: Open) -> None:
         async with stage() as at:
             await at.press("d", *"2M", "down", "right", "right", "down", *"1G", "down", *"1h")

@@ -19,6 +19,7 @@ from iotop_ng.view.screens.orderdialog import OrderDialog
 from iotop_ng.view.tape import Tape
 from iotop_ng.view.widgets.form import BASE, ChoiceRow, FieldRow
 from iotop_ng.view.widgets.ink import Ink, Line
+from iotop_ng.view.widgets.ladder import LOOKING
 from iotop_ng.view.widgets.press import Press
 
 INSTEAD: tuple[Order, ...] = ()
@@ -81,6 +82,8 @@ class DropDialog(OrderDialog):
 
     def about_lines(self, width: int) -> list[Line]:
         """Return why it cannot work, or how it does."""
+        if not self.cannot and not self.ladder.rungs:
+            return [[(f"  {LOOKING}", "muted")]]
         if not self.cannot:
             return super().about_lines(width)
         text = f"Dropping cannot work here: {self.cannot}. Throttling slows it down instead."
