@@ -53,8 +53,9 @@ _Static_assert(sizeof(struct terms) == 16, "drop_kernel.TERMS");
 BPF_ARRAY(terms, struct terms, POLICIES);
 
 /* Device numbers of overlays whose upper directory is on a disk, entered by
- * user space. One that is not there passes here; for most calls the kernel
- * asks again for the file below, but since 6.8 not for splice and sendfile. */
+ * user space. One that is not there passes here. The kernel asks again for the
+ * file below, but since 6.8 not for splice and sendfile, which are under way
+ * by then before it as well. */
 BPF_HASH(overlays, u32, u32, 1024);
 
 static inline int is_on_disk(u64 inode)

@@ -103,6 +103,8 @@ class Kernel:
         self._last_serial += 1
         self._serials[slot] = self._last_serial
         self.give_room(slot, 0)
+        # An overlay may have been mounted since a namespace was looked at for another policy.
+        self._namespaces.clear()
         return slot
 
     def change(self, slot: int, wanted: DropLimit) -> None:

@@ -330,6 +330,27 @@ def test_marks_of_ended_policies_make_room_and_mean_nothing() -> None:
     assert not again.has(7)
 
 
+def test_an_overlay_that_was_mounted_since_is_known_to_the_next_policy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A namespace is looked at once for each policy; nothing is kept when none is left."""
+    looks = iter([frozenset({50}), frozenset({50, 51})])
+    monkeypatch.setattr("iotop_ng.enforcers.drop_kernel.overlays_on_disk", lambda _: next(looks))
+    stage = Stage()
+    overlays = stage.charging.programs.maps["overlays"]
+    slots, found = [], []
+    for _ in range(2):
+        slots.append(stage.kernel.take(_all()))
+        for _ in range(3):
+            stage.kernel.add(os.getpid(), slots[-1])
+        found.append({U32.unpack(number)[0] for number, _ in overlays.read()})
+    for slot in slots:
+        stage.kernel.give_back(slot)
+
+    assert found == [{50}, {50, 51}]
+    assert overlays.read() == []
+
+
 def _all() -> DropLimit:
     return DropLimit(None, errno.ENOSPC, with_children=True, budget_bytes=None, is_by_path=True)
 
