@@ -18,18 +18,8 @@ from iotop_ng.enforcers.crowd import Crowd
 from iotop_ng.enforcers.enforcer import Member, Note, Pinned
 from iotop_ng.enforcers.orders import Counts, Order
 from iotop_ng.enforcers.pause_kernel import KernelCount
-from iotop_ng.enforcers.pauser import (
-    ADD,
-    ORDER,
-    RATE,
-    WATCH,
-    Freezer,
-    Meter,
-    Page,
-    ProcMeter,
-    Signals,
-    Switch,
-)
+from iotop_ng.enforcers.pauser import ADD, ORDER, RATE, WATCH, Meter, Page, ProcMeter
+from iotop_ng.enforcers.switches import Freezer, Signals, Switch
 from iotop_ng.errors import EnforcerError, TargetError
 
 _ENDING_S = 2.0

@@ -16,12 +16,11 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from iotop_ng.clock import NS_PER_S
-from iotop_ng.enforcers import processes
 from iotop_ng.enforcers.holder import become_helper, close_all_but
+from iotop_ng.enforcers.switches import Switch
 from iotop_ng.enforcers.written import Written
 from iotop_ng.policy.token_bucket import TokenBucket
 
@@ -38,9 +37,6 @@ _SHARE = 10
 """Looking takes at most one part in so many of the time."""
 _STOPPED_LOOK_NS = 100_000_000
 _LEFT_LOOK_NS = 100_000_000
-_JOB_STOPS = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-_STOPPED = "T"
-_OVER = frozenset({"Z", "X"})
 _SHOWN_LEFT = 32
 
 
@@ -76,26 +72,6 @@ class Meter(Protocol):
     @property
     def descriptor(self) -> int:
         """What can be read when it has to be asked at once; -1: nothing."""
-        ...
-
-
-class Switch(Protocol):
-    """Stops and continues."""
-
-    def add(self, pid: int, start_ns: int) -> None:
-        """Take in a process."""
-        ...
-
-    def stop(self) -> None:
-        """Stop all that run; again is fine."""
-        ...
-
-    def go(self) -> None:
-        """Continue those that we have stopped."""
-        ...
-
-    def left(self) -> tuple[int, ...]:
-        """Return the pids of those that somebody else has stopped."""
         ...
 
 
@@ -151,102 +127,6 @@ class ProcMeter:
     def set_rate(self, now_ns: int, rate_bytes_per_s: int) -> None:
         """Go over to another rate; the debt takes as long as it takes at the new one."""
         self._bucket.set_rate(now_ns, rate_bytes_per_s)
-
-
-class Signals:
-    """SIGSTOP and SIGCONT. Who was stopped by somebody else (^Z) is left as it is."""
-
-    def __init__(self) -> None:
-        self._handles: dict[int, processes.Handle] = {}
-        self._stopped: set[int] = set()
-        self._left: set[int] = set()
-
-    def add(self, pid: int, start_ns: int) -> None:
-        """Take in a process; one that is gone is none."""
-        if pid not in self._handles:
-            handle = processes.find(pid, start_ns)
-            if handle is not None:
-                self._handles[pid] = handle
-
-    def stop(self) -> None:
-        """Stop all that run."""
-        for pid, handle in [*self._handles.items()]:
-            stat = processes.read_stat(pid)
-            if stat is None or handle.has_ended():
-                self._forget(pid)
-            elif stat.state == _STOPPED:
-                if pid not in self._stopped:
-                    self._left.add(pid)
-            elif stat.state not in _OVER or stat.num_threads > 1:
-                self._left.discard(pid)
-                self._stopped.add(pid)
-                self._send(pid, signal.SIGSTOP)
-
-    def go(self) -> None:
-        """Continue those that we have stopped, but for those that were to be stopped meanwhile."""
-        for pid in [*self._stopped]:
-            # SIGCONT would throw away a ^Z that came while the process was stopped already.
-            if _has_job_stop_pending(pid):
-                self._left.add(pid)
-            else:
-                self._send(pid, signal.SIGCONT)
-        self._stopped.clear()
-
-    def left(self) -> tuple[int, ...]:
-        """Return the pids of those that somebody else has stopped."""
-        for pid in self._handles.keys() - self._stopped:
-            stat = processes.read_stat(pid)
-            if stat is not None and stat.state == _STOPPED:
-                self._left.add(pid)
-            else:
-                self._left.discard(pid)
-        return tuple(sorted(self._left))
-
-    def _send(self, pid: int, number: signal.Signals) -> None:
-        try:
-            self._handles[pid].send(number)
-        except (OSError, KeyError):
-            self._forget(pid)
-
-    def _forget(self, pid: int) -> None:
-        handle = self._handles.pop(pid, None)
-        if handle is not None:
-            handle.close()
-        self._stopped.discard(pid)
-        self._left.discard(pid)
-
-
-class Freezer:
-    """The freezer of a cgroup: nobody sees it, no shell and no parent."""
-
-    def __init__(self, path: Path, on: str, off: str) -> None:
-        self._path = path
-        self._on = on
-        self._off = off
-        self._is_on = False
-
-    def add(self, pid: int, start_ns: int) -> None:
-        """All that is in the cgroup is stopped with it."""
-
-    def stop(self) -> None:
-        """Freeze."""
-        if not self._is_on:
-            self._is_on = True
-            self._write(self._on)
-
-    def go(self) -> None:
-        """Thaw."""
-        self._write(self._off)
-        self._is_on = False
-
-    def left(self) -> tuple[int, ...]:
-        """A cgroup has one state, which is ours."""
-        return ()
-
-    def _write(self, value: str) -> None:
-        # A cgroup that is gone has nobody in it any more: the keeper finds out.
-        with contextlib.suppress(FileNotFoundError):
-            self._path.write_text(value, "ascii")
 
 
 class Told(NamedTuple):
@@ -383,13 +263,3 @@ def _be_first() -> None:
     """Run as soon as woken: each millisecond later, a fast writer overdraws by a megabyte."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-
-
-def _has_job_stop_pending(pid: int) -> bool:
-    with contextlib.suppress(OSError, ValueError):
-        for line in (processes.PROC / f"{pid}/status").read_bytes().splitlines():
-            if line.startswith((b"ShdPnd:", b"SigPnd:")):
-                mask = int(line[7:], 16)
-                if any(mask >> (number - 1) & 1 for number in _JOB_STOPS):
-                    return True
-    return False

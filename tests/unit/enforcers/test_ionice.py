@@ -15,16 +15,14 @@ import msgspec
 import pytest
 
 from iotop_ng.enforcers.changes import Change, IoPriority
-from iotop_ng.enforcers.enforcer import Member
 from iotop_ng.enforcers.ionice import IoniceEnforcer, priority_of
-from iotop_ng.enforcers.kin import relative
 from iotop_ng.enforcers.orders import Kind, Order
 from iotop_ng.enforcers.restore import restore
 from iotop_ng.errors import EnforcerError, NotPermittedError, TargetError
 from iotop_ng.policy.actions import ProcessTarget, Reason, Target
-from iotop_ng.sample import process_key
 from iotop_ng.sources.ioprio import IoPriorities
 from tests.fakes.cgroupfs import FakeCgroupfs, TreePinned
+from tests.fakes.here import Here
 
 PROC = Path("/proc")
 IDLE_7 = 3 << 13 | 7
@@ -42,24 +40,6 @@ child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(1
 print("again", flush=True)
 sys.stdin.readline()
 """
-
-
-class Pin:
-    """A process of this machine."""
-
-    def __init__(self, pid: int) -> None:
-        found = relative(PROC, pid)
-        assert found is not None
-        self._who = found
-        self.target: Target = ProcessTarget(process_key(pid, found.start_ns), pid, found.start_ns)
-        self.name = found.name
-
-    def check(self) -> None:
-        if relative(PROC, self._who.pid) != self._who:
-            raise TargetError(f"{self.name} has ended")
-
-    def members(self) -> tuple[Member, ...]:
-        return (Member(*self._who),)
 
 
 @pytest.fixture
@@ -93,7 +73,7 @@ def test_every_thread_gets_it_and_everybody_loses_it(program: subprocess.Popen[s
     """Those of the beginning, and those who were born with it: their children too."""
     assert program.stdin is not None
     assert program.stdout is not None
-    pin = Pin(program.pid)
+    pin = Here(program.pid)
     notes: list[Change] = []
     before = priorities(pin.members()[0].pid)
     effect = IoniceEnforcer().apply(pin, order(pin.target), notes.append)
@@ -115,7 +95,7 @@ def test_every_thread_gets_it_and_everybody_loses_it(program: subprocess.Popen[s
 
 def test_what_was_set_before_comes_back(program: subprocess.Popen[str]) -> None:
     """Each thread has its own value."""
-    pin = Pin(program.pid)
+    pin = Here(program.pid)
     IoPriorities().set_raw(program.pid, BEST_0)
     before = priorities(program.pid)
     notes: list[Change] = []
@@ -156,7 +136,7 @@ def test_a_refusal_at_any_thread_leaves_nothing(
     program: subprocess.Popen[str], after: int, number: int, error: type[Exception]
 ) -> None:
     """What was set until then is put back."""
-    pin = Pin(program.pid)
+    pin = Here(program.pid)
     before = priorities(program.pid)
     notes: list[Change] = []
 
@@ -172,7 +152,7 @@ def test_a_refusal_at_any_thread_leaves_nothing(
 
 def test_a_thread_that_ends_meanwhile_is_no_failure(program: subprocess.Popen[str]) -> None:
     """ESRCH: it needs no priority any more."""
-    pin = Pin(program.pid)
+    pin = Here(program.pid)
 
     IoniceEnforcer(priorities=Refusing(0, errno.ESRCH)).apply(
         pin, order(pin.target), lambda _: None
@@ -181,7 +161,7 @@ def test_a_thread_that_ends_meanwhile_is_no_failure(program: subprocess.Popen[st
 
 def test_the_end_of_the_process_ends_it(program: subprocess.Popen[str]) -> None:
     """It is found out at the next tick."""
-    pin = Pin(program.pid)
+    pin = Here(program.pid)
     effect = IoniceEnforcer().apply(pin, order(pin.target), lambda _: None)
     program.kill()
     program.wait()
@@ -242,7 +222,7 @@ def test_it_works_only_where_a_scheduler_looks_at_it(
 
 def test_another_priority_is_another_order(program: subprocess.Popen[str]) -> None:
     """A new rate means nothing to it; a new class is refused rather than half done."""
-    pin = Pin(program.pid)
+    pin = Here(program.pid)
     asked = order(pin.target)
     effect = IoniceEnforcer().apply(pin, asked, lambda _: None)
 
@@ -253,7 +233,7 @@ def test_another_priority_is_another_order(program: subprocess.Popen[str]) -> No
 
 def test_nothing_is_set_when_it_cannot_be_noted(program: subprocess.Popen[str]) -> None:
     """The journal comes first."""
-    pin = Pin(program.pid)
+    pin = Here(program.pid)
     before = priorities(program.pid)
 
     def refuse(change: Change) -> None:
