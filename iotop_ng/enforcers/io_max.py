@@ -118,9 +118,10 @@ class IoMaxEnforcer:
         mount = self._cgroups.unified()
         if mount is None:
             raise EnforcerError("cgroup v2 is not mounted here")
+        self._check_kernel(mount)
         cgroup = self._cgroup(pinned, mount)
         unit = self._systemd.unit_of(cgroup.path)
-        self._check_controller(mount, cgroup, unit)
+        self._check_controller(cgroup, unit)
         pids = self._cgroups.pids(cgroup)
         others: tuple[Relative, ...] = ()
         if isinstance(pinned.target, ProcessTarget):
@@ -147,21 +148,22 @@ class IoMaxEnforcer:
             raise EnforcerError(f"cgroup v2 has no {clean(path, 512)}")
         return cgroup
 
-    def _check_controller(self, mount: Path, cgroup: Cgroup, unit: str | None) -> None:
-        """Make sure that the cgroup has io.max, or gets it from systemd."""
-        if "io" in self._cgroups.read(cgroup, "cgroup.controllers").split():
+    def _check_kernel(self, mount: Path) -> None:
+        """Make sure that cgroup v2 has the io controller here at all."""
+        if "io" in self._cgroups.read(Cgroup("/", mount, 0), "cgroup.controllers").split():
             return
-        root = Cgroup("/", mount, 0)
-        if "io" in self._cgroups.read(root, "cgroup.controllers").split():
-            if unit is not None:
-                return
+        if self._cgroups.is_io_in_v1():
+            raise EnforcerError("the io controller belongs to cgroup v1 here")
+        raise EnforcerError("this kernel's cgroup v2 has no io controller")
+
+    def _check_controller(self, cgroup: Cgroup, unit: str | None) -> None:
+        """Make sure that the cgroup has io.max, or gets it from systemd."""
+        controllers = self._cgroups.read(cgroup, "cgroup.controllers").split()
+        if unit is None and "io" not in controllers:
             above = clean(cgroup.path.rpartition("/")[0] or "/", 512)
             raise EnforcerError(
                 f"{cgroup.shown} has no io controller: cgroup.subtree_control of {above} lacks +io"
             )
-        if self._cgroups.is_io_in_v1():
-            raise EnforcerError("the io controller belongs to cgroup v1 here")
-        raise EnforcerError("this kernel's cgroup v2 has no io controller")
 
 
 def _why_not(place: Place, order: Order) -> str:
