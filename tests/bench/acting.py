@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 from iotop_ng.enforcers.client import KeeperClient, this_author
 from iotop_ng.enforcers.orders import Kind, Mechanism, Order
+from iotop_ng.errors import IotopError
 from iotop_ng.policy.actions import Reason
+from iotop_ng.sources.build import compiled_for
 from tests.kernel.counts import proc_io
 from tests.kernel.disks import leave_mount_namespace, loop_disk, mounted, run
 from tests.kernel.hogs import Hog
@@ -144,7 +146,10 @@ def released(client: KeeperClient, number: int) -> None:
 
 
 def opened(client: str = "command") -> KeeperClient:
-    """Return a connection, with a keeper that is started for it."""
+    """Return a connection, with a keeper that is started for it; what it needs is compiled."""
+    for job in ("count", "hold", "drop"):
+        with contextlib.suppress(IotopError):
+            compiled_for(job, lambda _: None)
     return KeeperClient.open(this_author(client))
 
 
