@@ -7,7 +7,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -59,7 +59,9 @@ class CaughtSignals:
         files = [self._reader] if descriptor < 0 else [self._reader, descriptor]
         left_s = (until_ns - self._clock.mono_ns()) / NS_PER_S
         if not self.is_set and left_s > 0:
-            select.select(files, (), (), left_s)
+            # The connection may just have been closed: asking it will say so.
+            with suppress(OSError):
+                select.select(files, (), (), left_s)
 
     def close(self) -> None:
         """Let go of the pipe."""

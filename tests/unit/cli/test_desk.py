@@ -47,6 +47,16 @@ def test_a_file_that_can_be_read_ends_a_wait() -> None:
     os.close(reading)
 
 
+def test_a_connection_that_was_just_closed_is_not_waited_for() -> None:
+    clock = SystemClock()
+
+    with desk.catching(clock) as caught:
+        reading, writing = os.pipe()
+        os.close(writing)
+        os.close(reading)
+        caught.wait(clock.mono_ns() + LONG_NS, reading)
+
+
 def test_a_time_that_has_come_is_not_waited_for() -> None:
     clock = SystemClock()
 
