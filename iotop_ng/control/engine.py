@@ -22,6 +22,7 @@ from iotop_ng.control.marks import Marks
 from iotop_ng.control.ruling import TICK_NS, Ruling
 from iotop_ng.enforcers.orders import Author, Failed, InForce, Listing, Order, Released, Rung
 from iotop_ng.enforcers.run_dir import run_dir
+from iotop_ng.errors import NotPermittedError
 from iotop_ng.model.frame import Frame
 from iotop_ng.policy.actions import MANUAL_LEASE_NS, NS_PER_S, Action, Notice, Reason, Target
 from iotop_ng.policy.protect import Protection
@@ -35,6 +36,7 @@ BY_HAND = Reason("", "by hand")
 
 
 T = TypeVar("T")
+_READ_ONLY = Failed("--read-only does nothing to processes", NotPermittedError.exit_code)
 
 
 class Engine:
@@ -49,6 +51,7 @@ class Engine:
         find_keeper: connects to a keeper that is there already, to show what others have in force.
         protection: who is never touched besides the built-in list; None: this process.
         tell: takes each action of the rules as it is carried out.
+        read_only: shows what others have in force; no order leaves this process.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class Engine:
         find_keeper: Callable[[], Keeper | None] | None = None,
         protection: Protection | None = None,
         tell: Callable[[Action], None] = lambda _: None,
+        read_only: bool = False,
     ) -> None:
+        self._read_only = read_only
         self._link = Link(
             open_keeper or (lambda: _open(author)), find_keeper or (lambda: _find(author))
         )
@@ -69,7 +74,7 @@ class Engine:
         self._tell = tell
         self._rules = rules
         self._ruling: Ruling | None = None
-        if rules is not None and (rules.rules or rules.guards):
+        if rules is not None and (rules.rules or rules.guards) and not read_only:
             own = ours() if protection is None else protection
             self._ruling = Ruling(rules, own, self._link, enforce=enforce, tell=self._told)
         self._problem = ""
@@ -136,14 +141,16 @@ class Engine:
 
     def warm(self) -> Failed | None:
         """Connect to the keeper now, so that the next order is carried out at once."""
-        return self._kept(self._link.warm())
+        return _READ_ONLY if self._read_only else self._kept(self._link.warm())
 
     def ladder(self, order: Order) -> tuple[Rung, ...] | Failed:
         """Return what each mechanism could do; nothing is done."""
-        return self._kept(self._link.ladder(order))
+        return _READ_ONLY if self._read_only else self._kept(self._link.ladder(order))
 
     def apply(self, order: Order) -> InForce | Failed:
         """Put a policy in force. A target that the own rules hold is taken over from them."""
+        if self._read_only:
+            return _READ_ONLY
         self._take_over(order.target)
         return self._kept(self._link.apply(order))
 
@@ -155,12 +162,16 @@ class Engine:
         reason: Reason = BY_HAND,
     ) -> InForce | Failed:
         """Set another rate, or only start the lease anew."""
+        if self._read_only:
+            return _READ_ONLY
         return self._kept(self._link.change(number, reason, lease_ns, rate_bytes_per_s))
 
     def release(
         self, ids: tuple[int, ...] | None = None, reason: Reason = BY_HAND
     ) -> Released | Failed:
         """Take back these, or everything that is in force, whoever applied it."""
+        if self._read_only:
+            return _READ_ONLY
         released = self._link.release(ids, reason)
         # The rules hear of it at once, and keep away.
         self._look()

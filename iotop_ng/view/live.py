@@ -9,7 +9,6 @@ from textual.message import Message
 
 from iotop_ng.clock import SystemClock
 from iotop_ng.config import Settings
-from iotop_ng.errors import NotPermittedError
 from iotop_ng.view.feed import Feed, Way
 
 if TYPE_CHECKING:
@@ -48,11 +47,6 @@ def _control(settings: Settings) -> ActingControl:
     """Return what acts; it connects to the keeper when something is to be done."""
     # In the session's thread: the screen is painted by now.
     from iotop_ng.control.engine import Engine  # noqa: PLC0415
-    from iotop_ng.enforcers.client import KeeperClient, this_author  # noqa: PLC0415
+    from iotop_ng.enforcers.client import this_author  # noqa: PLC0415
 
-    author = this_author("screen")
-
-    def refuse() -> KeeperClient:
-        raise NotPermittedError("--read-only does nothing to processes")
-
-    return Engine(None, author, open_keeper=refuse if settings.read_only else None)
+    return Engine(None, this_author("screen"), read_only=settings.read_only)

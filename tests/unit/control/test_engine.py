@@ -332,3 +332,30 @@ def test_an_answer_that_nobody_understands_releases_everything(tmp_path: Path) -
     assert frame.policy_problem == "unexpected ValueError: ·[31mnonsense; everything was released"
     stage.tick(times=8)
     assert stage.in_force() == ["flood[100]"]
+
+
+def test_read_only_shows_what_others_hold_and_orders_nothing(tmp_path: Path) -> None:
+    """Not even a release, although a keeper is there and could be asked."""
+    stage = held(tmp_path)
+    looker = Engine(
+        None,
+        GUARD,
+        open_keeper=pytest.fail,
+        find_keeper=lambda: stage.keepers[0],
+        read_only=True,
+    )
+
+    frame = looker.mark(stage.frame())
+    target = order(stage.world.target(200))
+    answers = (
+        looker.warm(),
+        looker.ladder(target),
+        looker.apply(target),
+        looker.change(1, 5 * MB),
+        looker.release(),
+    )
+
+    assert [policy.rule for policy in frame.policies] == ["flood"]
+    assert {answer.exit_code for answer in answers if isinstance(answer, Failed)} == {3}
+    assert all(isinstance(answer, Failed) for answer in answers)
+    assert len(stage.shown().policies) == 1
