@@ -1,9 +1,8 @@
 """What is asked of the keeper and what it answers: the messages of its socket.
 
 A client (the screen, a command, guard) is one connection. Everything that it applied is taken back
-when the connection ends, however it ends. Whole bytes and nanoseconds; times are those of `iotop_ng.clock` (they go on while the
-machine sleeps).
-Names of processes and cgroups were cleaned (`iotop_ng.units.clean`) and may be drawn as they are.
+when the connection ends, however it ends. Whole bytes and nanoseconds; times are those of
+`iotop_ng.clock`, which go on while the machine sleeps. Names of processes and cgroups were cleaned (`iotop_ng.units.clean`) and may be drawn as they are.
 """
 
 from __future__ import annotations
