@@ -2,7 +2,8 @@
 
 A client (the screen, a command, guard) is one connection. Everything that it applied is taken back
 when the connection ends, however it ends. Whole bytes and nanoseconds; times are those of
-`iotop_ng.clock`, which go on while the machine sleeps. Names of processes and cgroups were cleaned (`iotop_ng.units.clean`) and may be drawn as they are.
+`iotop_ng.clock`, which go on while the machine sleeps. Names of processes and
+cgroups were cleaned (`iotop_ng.units.clean`) and may be drawn as they are.
 """
 
 from __future__ import annotations
