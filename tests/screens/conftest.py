@@ -18,6 +18,7 @@ from iotop_ng.view.messages import FrameReady
 from iotop_ng.view.themes import load_themes
 from tests.fakes import frames
 from tests.screens.looking import text_of
+from tests.screens.stage import stage_fixture
 
 TEXTUAL = "8.2.8"
 """Pictures of another version differ everywhere and say nothing."""
@@ -71,4 +72,4 @@ async def give(pilot: Pilot[object], *given: Frame) -> None:
         await pilot.pause()
 
 
-__all__ = ["Show", "give", "make_app", "text_of"]
+__all__ = ["Show", "give", "make_app", "stage_fixture", "text_of"]
