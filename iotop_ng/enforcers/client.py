@@ -49,7 +49,7 @@ from iotop_ng.errors import (
 from iotop_ng.policy.actions import Reason
 from iotop_ng.units import clean
 
-OPEN_S = 10.0
+OPEN_S = 30.0
 """Until a keeper is there: the one before may be putting things back."""
 ANSWER_S = 60.0
 """The first hold of a kernel compiles its program."""
