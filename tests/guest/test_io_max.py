@@ -26,11 +26,12 @@ from tests.guest.limited import (
     rung_of,
 )
 
-pytestmark = pytest.mark.guest(every_kernel=True)
+pytestmark = pytest.mark.guest
 
 CAP = 5 * MIB
 BEFORE = {"rbps": "max", "wbps": "900000000", "riops": "777777", "wiops": "max"}
-LOOKS_S = 8
+LOOKS_S = 5
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def on_disk(place: Path) -> int:
     return int(parse_nested((place / "io.stat").read_text("ascii"))[DISK]["wbytes"])
 
 
+@pytest.mark.guest(every_kernel=True)
 def test_a_direct_writer_stays_at_the_cap(
     client: KeeperClient, place: Path, directory: Path
 ) -> None:
@@ -76,9 +78,10 @@ def test_a_direct_writer_stays_at_the_cap(
             assert 0.8 <= rate <= 1.05
         assert released.problems == ()
         assert line(place) == BEFORE
-        assert writer.rate(3) > 4 * CAP
+        assert writer.rate(1) > 3 * CAP
 
 
+@pytest.mark.guest(every_kernel=True)
 def test_what_reaches_the_disk_of_a_buffered_writer_stays_at_the_cap(
     client: KeeperClient, place: Path, directory: Path
 ) -> None:
@@ -87,15 +90,24 @@ def test_what_reaches_the_disk_of_a_buffered_writer_stays_at_the_cap(
         # Little memory, so that it is full soon; what is dirty already counts to nobody's limit.
         (place / "memory.high").write_text(str(64 * MIB), "ascii")
         policy = client.apply(order(of_cgroup(place), Mechanism.IO_MAX, CAP))
-        time.sleep(2)
-        began, before = time.monotonic(), on_disk(place)
-        time.sleep(LOOKS_S)
-        rate = (on_disk(place) - before) / (time.monotonic() - began)
-        assert rate <= CAP * 1.05
-        assert rate >= CAP * 0.5
+        began, before = next_growth(place)
+        ended, after = began, before
+        # Several MiB become due at once, and then nothing for a second or two.
+        while after - before < 24 * MIB:
+            ended, after = next_growth(place)
+        assert (after - before) / (ended - began) <= CAP * 1.1
         assert client.release((policy.id,), Reason("", "test")).problems == ()
         (place / "memory.high").write_text("max", "ascii")
     assert line(place) == BEFORE
+
+
+def next_growth(place: Path) -> tuple[float, int]:
+    """Wait until the cgroup has written more to the disk; return when that was, and how much."""
+    before, end = on_disk(place), time.monotonic() + PATIENCE_S
+    while (now := on_disk(place)) == before:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return time.monotonic(), now
 
 
 def test_a_cgroup_with_somebody_else_in_it_is_not_limited_for_one_process(

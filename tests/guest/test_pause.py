@@ -66,7 +66,7 @@ def test_a_cgroup_of_one_process_is_frozen_and_thawed(
         wait_frozen(place)
         began, before = time.monotonic(), writer.written()
         states = set()
-        while time.monotonic() < began + 10:
+        while time.monotonic() < began + 6:
             states.add(writer.state())
             time.sleep(0.02)
         rate = (writer.written() - before) / (time.monotonic() - began)
@@ -77,7 +77,7 @@ def test_a_cgroup_of_one_process_is_frozen_and_thawed(
         assert rate == pytest.approx(CAP, rel=0.25)
         assert released.problems == ()
         assert (place / "cgroup.freeze").read_text("ascii") == "0\n"
-        assert writer.rate(3) > 2 * CAP
+        assert writer.rate(1) > 2 * CAP
 
 
 def test_a_cgroup_is_frozen_with_all_its_processes(
@@ -91,7 +91,7 @@ def test_a_cgroup_is_frozen_with_all_its_processes(
         policy = client.apply(order(of_cgroup(place), Mechanism.PAUSE, CAP))
         wait_frozen(place)
         began, before = time.monotonic(), one.written() + two.written()
-        time.sleep(10)
+        time.sleep(6)
         rate = (one.written() + two.written() - before) / (time.monotonic() - began)
         client.release((policy.id,), Reason("", "test"))
 
@@ -125,7 +125,7 @@ def test_a_process_in_a_shared_cgroup_is_stopped_alone(
         while one.state() != "T":
             assert time.monotonic() < end
             time.sleep(0.005)
-        assert two.rate(3) > 2 * CAP
+        assert two.rate(2) > 2 * CAP
         assert one.rate(1) == 0
         assert client.release((policy.id,), Reason("", "test")).problems == ()
         assert one.state() != "T"
