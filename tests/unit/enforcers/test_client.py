@@ -45,9 +45,10 @@ def keeper_of(place: RunDir) -> int | None:
     """Return the pid of the living keeper."""
     if not place.lock.exists():
         return None
-    lock = take_lock(place.lock)
-    if lock is None:
-        return int(place.lock.read_text())
+    while (lock := take_lock(place.lock)) is None:
+        # Empty for the moment between its locking and its pid.
+        if text := place.lock.read_text():
+            return int(text)
     lock.release()
     return None
 
