@@ -44,7 +44,7 @@ test-kernel:
 test-guest:
 	@sh .ci/install guest
 	@$(PY) -m tests.guest.kernels
-	@IOTOP_NG_TALLY=$(TALLY) timeout --foreground $(if $(IOTOP_NG_GUESTS),1800,600) \
+	@IOTOP_NG_TALLY=$(TALLY) timeout --foreground $(if $(IOTOP_NG_GUESTS),1800,900) \
 		$(PY) -m pytest -q -p no:randomly -m guest $(ARGS) || [ $$? -eq 5 ]
 
 check: lint format types layers

@@ -23,7 +23,7 @@ RESULTS_VARIABLE = "IOTOP_NG_GUEST_RESULTS"
 """Set inside a guest only: the file that takes the results there."""
 WORKLOADS_VARIABLE = "IOTOP_NG_GUEST_WORKLOADS"
 _WORKLOADS = CHECKOUT / "tests/kernel/workloads"
-_TIMEOUT_S = 400
+_TIMEOUT_S = 600
 # None of the plugins of the checkout's Python: importing them takes longer than the tests.
 _PYTEST = (
     "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(CHECKOUT),

@@ -25,7 +25,9 @@ from tests.guest.dropping import Phase, Writer, bpf_ids, cgroup, dropping, order
 from tests.guest.limited import keeper, kill_keeper
 from tests.kernel.gate import wait_until
 
-pytestmark = pytest.mark.guest(every_kernel=True)
+pytestmark = pytest.mark.guest
+# Emulated time is dear: on every kernel what the verifier, the hook and the counts depend on.
+on_every_kernel = pytest.mark.guest(every_kernel=True)
 
 Workloads = Callable[[str], Path]
 SIZE = 8192
@@ -71,6 +73,7 @@ def command(workloads: Workloads, directory: Path) -> Callable[..., list[str | P
 Command = Callable[..., list[str | Path | int]]
 
 
+@on_every_kernel
 def test_the_rung_says_that_it_works_and_what_it_does(
     enforcer: DropEnforcer, command: Command
 ) -> None:
@@ -92,6 +95,7 @@ WAYS = ("write", "append", "pwrite", "writev", "pwritev", "pwritev2", "sendfile"
         "splice", "direct", "sync", "aio", "uring", "threads", "fork")  # fmt: skip
 
 
+@on_every_kernel
 @pytest.mark.parametrize("way", WAYS)
 def test_every_call_of_the_target_is_refused_and_counted_and_nobody_elses(
     way: str, command: Command, directory: Path, enforcer: DropEnforcer
@@ -173,6 +177,7 @@ def test_a_terminal_goes_through(command: Command, enforcer: DropEnforcer) -> No
     assert counts.refused_calls == 0
 
 
+@on_every_kernel
 @pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT", "EIO", "EPERM", "EAGAIN"])
 def test_the_errno_is_the_one_that_was_asked_for(
     name: str, command: Command, enforcer: DropEnforcer
@@ -469,6 +474,7 @@ with dropping(DropEnforcer(), order(process(int(sys.argv[1])))):
 """
 
 
+@on_every_kernel
 def test_kill_9_of_the_keeper_lets_everybody_write_again(command: Command) -> None:
     """At once, and the kernel has no object more than before."""
     with Writer(*command("write")) as writer:
