@@ -15,6 +15,7 @@ from iotop_ng.enforcers.drop_kernel import ENDED_UNKNOWN, ERRORS, DropLimit, Ker
 from iotop_ng.enforcers.drop_paths import Look, OpenFiles
 from iotop_ng.enforcers.enforcer import BudgetSpent, Note, Pinned
 from iotop_ng.enforcers.orders import Counts, Mechanism, Order, Rung
+from iotop_ng.enforcers.pinned import family
 from iotop_ng.errors import EnforcerError, IotopError, TargetError
 from iotop_ng.policy.actions import CgroupTarget
 from iotop_ng.units import human
@@ -35,7 +36,7 @@ class DropEffect:
 
     def start(self) -> None:
         """Enter the processes: from the return on, they are refused."""
-        pids = [member.pid for member in self._pinned.members()]
+        pids = family(self._pinned, with_children=self._order.with_children)
         if self._order.paths:
             self._files = OpenFiles(self._order.paths, self._kernel.marks(self._slot))
             self._look = self._files.look(pids)

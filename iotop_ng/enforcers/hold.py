@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from iotop_ng.enforcers import holder
@@ -20,6 +21,7 @@ from iotop_ng.enforcers.charging import Charging, Limit
 from iotop_ng.enforcers.enforcer import Note, Pinned
 from iotop_ng.enforcers.holder import MESSAGE, Holder, Kind, Message
 from iotop_ng.enforcers.orders import Counts, Mechanism, Order, Rung
+from iotop_ng.enforcers.pinned import family
 from iotop_ng.enforcers.ring import RingBuffer
 from iotop_ng.enforcers.tally import Tally
 from iotop_ng.enforcers.threads import threads_of, tracer_of
@@ -98,7 +100,7 @@ class HoldEffect:
 
     def start(self, note: Note) -> None:
         """Trace all threads, and then charge them: nobody is signalled who is not held."""
-        pids = tuple(member.pid for member in self._pinned.members())
+        pids = family(self._pinned, with_children=self._limit.with_children)
         held = Holder(
             lambda: self._bpf.charging.bucket(self.slot).tat_ns,
             self._limit.signal,
@@ -119,6 +121,10 @@ class HoldEffect:
         self._socket.setblocking(False)
         for pid in pids:
             self._bpf.charging.add(pid, self.slot)
+        # Forked between the look at the family and the kernel's following it.
+        for pid in family(self._pinned, with_children=self._limit.with_children):
+            if pid not in pids:
+                self._take_in(pid)
         if any(uses_io_uring(pid) for pid in pids):
             self._bpf.watch_submitters()
 
@@ -149,9 +155,12 @@ class HoldEffect:
                 raise
             joined = []
         for pid in joined:
-            self.tell(Message(Kind.ADD, self.slot, pid, 0))
-            self._bpf.charging.add(pid, self.slot, is_late=True)
+            self._take_in(pid)
         return self._problem()
+
+    def _take_in(self, pid: int) -> None:
+        self.tell(Message(Kind.ADD, self.slot, pid, 0))
+        self._bpf.charging.add(pid, self.slot, is_late=True)
 
     def _problem(self) -> str:
         held = self._tally.read()
@@ -241,7 +250,7 @@ class HoldEnforcer:
         Raises:
             EnforcerError: the kernel refuses, or the holder did not start.
         """
-        pids = [member.pid for member in pinned.members()]
+        pids = family(pinned, with_children=order.with_children)
         effect = HoldEffect(self._loaded(), pinned, order, choose_signal(pids))
         try:
             effect.start(note)
@@ -267,7 +276,7 @@ def _why_not_here() -> str:
     return ""
 
 
-def choose_signal(pids: list[int]) -> int:
+def choose_signal(pids: Sequence[int]) -> int:
     """Return the signal for a target, one that none of its programs waits for."""
     caught = [_caught(pid) for pid in pids]
     for number in SIGNALS:

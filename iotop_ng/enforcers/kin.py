@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,6 +51,19 @@ def _descends(proc: Path, pid: int, ancestor: int) -> bool:
             return False
         pid = stat.ppid
     return False
+
+
+def descendants(pid: int, proc: Path = PROC) -> tuple[int, ...]:
+    """Return all that descend from a process now, nearest first; only its own family is read."""
+    found: list[int] = []
+    todo = [pid]
+    while todo and len(found) < _MAX_CHAIN:
+        for path in (proc / str(todo.pop(0))).glob("task/*/children"):
+            with contextlib.suppress(OSError):
+                children = [int(word) for word in path.read_bytes().split()]
+                todo += children
+                found += children
+    return tuple(found)
 
 
 class Kin:

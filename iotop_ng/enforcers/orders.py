@@ -57,7 +57,7 @@ class Order(msgspec.Struct, frozen=True):
     mechanism: Mechanism | None = None
     """None: the best rung that works here."""
     with_children: bool = True
-    """Processes that the target forks from now on are held with it."""
+    """Processes that it has forked (hold, drop) and those that it forks from now on go with it."""
     errno_name: str = "ENOSPC"
     budget_bytes: int | None = None
     """Drop: what may be refused within an hour; then the target is throttled. None: no end."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from iotop_ng.enforcers import processes
 from iotop_ng.enforcers.cgroupfs import Cgroup, Cgroups, parse_mountinfo
 from iotop_ng.enforcers.enforcer import Member, Pinned
+from iotop_ng.enforcers.kin import descendants
 from iotop_ng.enforcers.pinner import Own
 from iotop_ng.enforcers.protection import operator_protection
 from iotop_ng.errors import EnforcerError, TargetError
@@ -42,6 +43,8 @@ class PinnedProcess:
         self._target = target
         self._name = name
         self._handle = handle
+        self.spared: frozenset[int] = frozenset()
+        """Descendants that nobody may touch, as they were judged last."""
 
     @property
     def target(self) -> ProcessTarget:
@@ -68,9 +71,22 @@ class PinnedProcess:
             return ()
         return (Member(self._target.pid, self._handle.start_ns, self._name),)
 
+    def offspring(self) -> tuple[int, ...]:
+        """Return its descendants of now that may be touched."""
+        found = descendants(self._target.pid)
+        return tuple(pid for pid in found if pid not in self.spared and pid != os.getpid())
+
     def close(self) -> None:
         """Let go of it; twice is fine."""
         self._handle.close()
+
+
+def family(pinned: Pinned, *, with_children: bool) -> tuple[int, ...]:
+    """Return the pids of a target now, with the processes that it has forked when asked for."""
+    pids = tuple(member.pid for member in pinned.members())
+    if with_children and pids and isinstance(pinned, PinnedProcess):
+        return tuple(dict.fromkeys((*pids, *pinned.offspring())))
+    return pids
 
 
 class PinnedCgroup:
@@ -182,7 +198,8 @@ class HostPinner:
         added = self._protection()
         clients = {*own.clients, *(_leader(pid) for pid in own.clients)} - {0}
         members = tuple(member.pid for member in pinned.members())
-        rows = self._rows({*members, *ours, *clients})
+        heirs = descendants(target.pid) if isinstance(target, ProcessTarget) else ()
+        rows = self._rows({*members, *heirs, *ours, *clients})
         guarded = Guarded(
             Protection(
                 own_pids=ours,
@@ -194,6 +211,8 @@ class HostPinner:
         )
         if isinstance(target, CgroupTarget):
             return guarded.why_cgroup(_normal(target.path))
+        if isinstance(pinned, PinnedProcess):
+            pinned.spared = _spared(heirs, rows, guarded)
         row = rows.get(target.pid)
         # One that has just ended is nothing to protect: the next check says that it is gone.
         return "" if row is None else guarded.why(row)
@@ -258,6 +277,16 @@ class HostPinner:
                 rows[current] = _row(current, described)
                 current = described.ppid
         return rows
+
+
+def _spared(heirs: Iterable[int], rows: dict[int, Row], guarded: Guarded) -> frozenset[int]:
+    """Return those of a family, nearest first, that are protected, with what they have forked."""
+    spared: set[int] = set()
+    for pid in heirs:
+        row = rows.get(pid)
+        if row is not None and (row.ppid in spared or guarded.why(row)):
+            spared.add(pid)
+    return frozenset(spared)
 
 
 def _row(pid: int, who: Described) -> Row:
