@@ -119,6 +119,10 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
+    def __del__(self) -> None:
+        # As a file object does: who only looked need not say that it is done.
+        self.close()
+
     def _append(self, record: Intent | Undone) -> None:
         if self._lines >= COMPACT_LINES + 4 * len(self._intents):
             self._rewrite()

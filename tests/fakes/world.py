@@ -99,7 +99,8 @@ class FakeWorld:
         if happening := self._happenings.get(name):
             happening.pop(0)()
         if waiting := self._failures.get(name):
-            raise waiting.pop(0)
+            # Afresh: one that was raised keeps the frames that it went through.
+            raise waiting.pop(0).with_traceback(None)
 
     def read(self, path: str, key: str = "") -> str:
         """Return a value."""

@@ -149,6 +149,9 @@ def test_a_short_write_is_told_and_the_next_line_is_whole(
     calls: list[int] = []
 
     def short(fd: int, raw: bytes) -> int:
+        # The thread of an earlier test's log may be writing still.
+        if Path(f"/proc/self/fd/{fd}").readlink() != tmp_path / "audit.jsonl":
+            return write(fd, raw)
         calls.append(fd)
         return write(fd, raw[:10] if len(calls) == 1 else raw)
 
