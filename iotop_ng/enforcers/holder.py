@@ -10,24 +10,33 @@ here until `tat`, when the debt of its policy is paid, and goes on without the s
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import heapq
 import os
 import select
-import signal
 import socket
 import struct
 import time
 from collections.abc import Callable
 from enum import IntEnum
-from pathlib import Path
 from typing import NamedTuple
 
 from iotop_ng.enforcers import ptrace
+from iotop_ng.enforcers.helper_process import (
+    become_helper,
+    child_signals,
+    close_all_but,
+    die_with,
+)
 from iotop_ng.enforcers.ptrace import Report, Stop
 from iotop_ng.enforcers.tally import Held, Tally
-from iotop_ng.enforcers.threads import blocks, is_worker, threads_of, tracer_of, written_by
+from iotop_ng.enforcers.threads import (
+    blocks,
+    is_told_to_end,
+    is_worker,
+    threads_of,
+    tracer_of,
+    written_by,
+)
 
 MESSAGE = struct.Struct("<4I")
 """(kind, policy, pid, tid), as struct event in bpf/hold.c."""
@@ -35,9 +44,8 @@ IDLE_S = 1.0
 SETTLING_S = 0.1
 WORKER_GRACE_NS = 5_000_000
 """io_uring: time in which a submitter comes to wait by itself; then it is interrupted."""
-NICE = -10
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+LOOK_NS = 100_000_000
+"""Between two looks whether who waits was told to end."""
 
 
 class Kind(IntEnum):
@@ -93,6 +101,7 @@ class Holder:
         """(due, thread), a heap; entries of threads that are gone stay until they are due."""
         self._working: dict[int, int] = {}
         """Process whose io_uring workers overdrew -> when to look whether it waits."""
+        self._looked_ns = 0
         self._sum = Held()
 
     # -- tracing -------------------------------------------------------------------------------
@@ -202,16 +211,32 @@ class Holder:
         now = time.monotonic_ns()
         self._stop_submitters(now)
         while self._queue and self._queue[0][0] <= now:
-            _, tid = heapq.heappop(self._queue)
-            since = self._held.pop(tid, None)
-            if since is None:
-                continue
-            self._count(since, now)
-            with contextlib.suppress(ProcessLookupError):
-                self._go_on(tid)
+            self._let_go(heapq.heappop(self._queue)[1], now)
+        self._let_go_of_the_ending(now)
         self._publish()
-        dues = (*self._working.values(), *(due for due, _ in self._queue[:1]))
+        dues = [*self._working.values(), *(due for due, _ in self._queue[:1])]
+        if self._held:
+            dues.append(now + LOOK_NS)
         return max(0.0, min([(due - now) / 1e9 for due in dues] + [IDLE_S]))
+
+    def _let_go(self, tid: int, now: int) -> None:
+        since = self._held.pop(tid, None)
+        if since is None:
+            return
+        self._count(since, now)
+        with contextlib.suppress(ProcessLookupError):
+            self._go_on(tid)
+
+    def _let_go_of_the_ending(self, now: int) -> None:
+        """Let who waits long see its SIGTERM or ^C; one that goes on waits after its next write."""
+        if now - self._looked_ns < LOOK_NS:
+            return
+        self._looked_ns = now
+        waiting = [tid for tid, since in self._held.items() if now - since >= LOOK_NS]
+        for tid in filter(is_told_to_end, waiting):
+            self._queue = [entry for entry in self._queue if entry[1] != tid]
+            heapq.heapify(self._queue)
+            self._let_go(tid, now)
 
     def _recheck(self) -> None:
         """Take the time that holds since the rate was changed."""
@@ -295,7 +320,7 @@ class Holder:
 def serve(holder: Holder, orders: socket.socket, pids: tuple[int, ...]) -> None:
     """Hold until the keeper hangs up, then let go. Sends one byte when all threads are traced."""
     become_helper()
-    children = _child_signals()
+    children = child_signals()
     poll = select.epoll()
     poll.register(orders.fileno(), select.EPOLLIN)
     poll.register(children, select.EPOLLIN)
@@ -333,42 +358,3 @@ def start(holder: Holder, pids: tuple[int, ...]) -> tuple[int, socket.socket]:
         serve(holder, theirs, pids)
     finally:
         os._exit(0)
-
-
-def die_with(parent: int) -> None:
-    """Let the kernel kill this process when its parent ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # It may have ended before that.
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def become_helper() -> None:
-    """Be quick: before others, without pauses for garbage, untouched by the terminal's keys."""
-    gc.freeze()
-    gc.disable()
-    with contextlib.suppress(OSError):
-        os.nice(NICE - os.nice(0))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def close_all_but(*kept: int) -> None:
-    """Close what was inherited: the keeper's lock and its clients must not outlive it in us."""
-    for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if fd > 2 and fd not in kept:
-            with contextlib.suppress(OSError):
-                os.close(fd)
-
-
-def _child_signals() -> int:
-    """Return a descriptor that can be read when a tracee has stopped (signalfd(2))."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    mask = (ctypes.c_uint64 * 16)(1 << (signal.SIGCHLD - 1))
-    fd = int(_libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
-    if fd < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return fd

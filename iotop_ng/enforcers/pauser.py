@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from iotop_ng.clock import NS_PER_S
-from iotop_ng.enforcers.holder import become_helper, close_all_but
+from iotop_ng.enforcers.helper_process import become_helper, close_all_but
 from iotop_ng.enforcers.switches import Switch
 from iotop_ng.enforcers.written import Written
 from iotop_ng.policy.token_bucket import TokenBucket

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from pathlib import Path
 
 _PF_IO_WORKER = 0x10
+_ENDING = sum(
+    1 << (number - 1)
+    for number in (
+        signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGTERM,
+        signal.SIGSTOP, signal.SIGTSTP,
+    )
+)  # fmt: skip
+"""Not SIGALRM and the like, by which a program tells itself something many times a second."""
 
 
 def threads_of(pid: int, proc: Path = Path("/proc")) -> list[int]:
@@ -41,6 +50,17 @@ def blocks(tid: int, number: int, proc: Path = Path("/proc")) -> bool:
             if line.startswith(b"SigBlk:"):
                 return bool(int(line[7:], 16) >> (number - 1) & 1)
     return False
+
+
+def is_told_to_end(tid: int, proc: Path = Path("/proc")) -> bool:
+    """Say whether a signal waits for a thread by which somebody wants it to end or stop now."""
+    masks = {b"SigPnd": 0, b"ShdPnd": 0, b"SigBlk": 0}
+    with contextlib.suppress(OSError, ValueError):
+        for line in (proc / str(tid) / "status").read_bytes().splitlines():
+            name, _, value = line.partition(b":")
+            if name in masks:
+                masks[name] = int(value, 16)
+    return bool((masks[b"SigPnd"] | masks[b"ShdPnd"]) & ~masks[b"SigBlk"] & _ENDING)
 
 
 def written_by(tid: int, proc: Path = Path("/proc")) -> int:

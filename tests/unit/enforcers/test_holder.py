@@ -166,6 +166,32 @@ def test_signals_reach_a_held_program(counter: Held) -> None:
     counter.end()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGABRT])
+def test_who_is_told_to_end_need_not_pay_first(counter: Held, number: signal.Signals) -> None:
+    """A debt may take an hour."""
+    counter.wait_for(LONG_NS)
+    counter.tell(Kind.INTERRUPT)
+    assert eventually(lambda: counter.state() == "t")
+
+    os.kill(counter.child.pid, number)
+
+    assert eventually(lambda: counter.child.poll() is not None)
+    counter.end()
+
+
+def test_other_signals_wait_with_the_thread(counter: Held) -> None:
+    """A timer must not buy it writes."""
+    counter.wait_for(LONG_NS)
+    counter.tell(Kind.INTERRUPT)
+    assert eventually(lambda: counter.state() == "t")
+
+    os.kill(counter.child.pid, signal.SIGUSR1)
+
+    time.sleep(3 * holder.LOOK_NS / 1e9)
+    assert counter.state() == "t"
+    counter.end()
+
+
 def test_its_own_sigurg_is_delivered_and_not_taken_for_ours() -> None:
     """Sent by a process, so its si_code is not the kernel's."""
     with held(COUNTER.replace("SIGUSR1", "SIGURG")) as it:
