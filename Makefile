@@ -8,7 +8,8 @@ TALLY := .venv/tally
 .DEFAULT_GOAL := help
 # Tests that load BPF or boot kernels do not share the machine with each other.
 .NOTPARALLEL:
-.PHONY: help run test test-unit test-kernel test-guest check lint format types layers bench clean
+.PHONY: help run test test-unit test-kernel test-guest check lint format types layers bench \
+	bench-acting clean
 
 help:
 	@echo "make run [ARGS='…']    the live screen (through sudo where that is needed)"
@@ -17,6 +18,7 @@ help:
 	@echo "make test-guest        only those that boot other kernels"
 	@echo "make check             ruff, mypy, import-linter"
 	@echo "make bench [ARGS='…']  cost beside the other tools, as ratios (needs a quiet machine)"
+	@echo "make bench-acting      how exactly a throttle holds, and what its victim gains"
 
 run:
 	@sh .ci/install run
@@ -69,6 +71,10 @@ layers:
 bench:
 	@sh .ci/install bench
 	@for name in start keyboard probes cost; do $(PY) -m tests.bench.bench_$$name $(ARGS) || exit; done
+
+bench-acting:
+	@sh .ci/install bench
+	@for name in throttle victim; do $(PY) -m tests.bench.bench_$$name $(ARGS) || exit; done
 
 clean:
 	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
