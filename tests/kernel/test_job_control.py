@@ -35,6 +35,9 @@ class Shell:
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             try:
+                # A job in the background ignores them, and what it starts would, too.
+                for number in (signal.SIGINT, signal.SIGQUIT):
+                    signal.signal(number, signal.SIG_DFL)
                 environment = {"PS1": PROMPT, "TERM": "dumb", "PATH": os.environ["PATH"]}
                 words = ["bash", "--norc", "--noprofile", "-i"]
                 os.execve("/bin/bash", words, environment)  # noqa: S606 - it is the shell
