@@ -8,8 +8,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the program; Ctrl-C while its modules are still being read is no traceback either."""
     try:
-        # 60 ms, in which a key can be pressed.
-        from iotop_ng.cli.main import main as start  # noqa: PLC0415
+        from iotop_ng.cli.main import main as start  # noqa: PLC0415 - 60 ms: Ctrl-C may come
 
         start()
     except KeyboardInterrupt:

@@ -119,11 +119,11 @@ def exporter_for(settings: Settings) -> Exporter:
     """Return the writer of the chosen format. Only that one is imported: each takes some ms."""
     match settings.format:
         case "json":
-            from iotop_ng.export.json_lines import JsonLines  # noqa: PLC0415
+            from iotop_ng.export.json_lines import JsonLines  # noqa: PLC0415 - one format
 
             return JsonLines(settings.columns, threads=settings.threads)
         case "csv":
-            from iotop_ng.export.csv_rows import CsvRows  # noqa: PLC0415
+            from iotop_ng.export.csv_rows import CsvRows  # noqa: PLC0415 - one format
 
             has_names = settings.quiet < 2
             return CsvRows(settings.columns, threads=settings.threads, has_names=has_names)
@@ -133,9 +133,9 @@ def exporter_for(settings: Settings) -> Exporter:
 
 def text_exporter(settings: Settings) -> Exporter:
     """Return the writer of one of iotop's layouts."""
-    from iotop_ng.export.text import Options  # noqa: PLC0415 - see above
-    from iotop_ng.export.text_c import CText  # noqa: PLC0415
-    from iotop_ng.export.text_py import PyText  # noqa: PLC0415
+    from iotop_ng.export.text import Options  # noqa: PLC0415 - one format
+    from iotop_ng.export.text_c import CText  # noqa: PLC0415 - one format
+    from iotop_ng.export.text_py import PyText  # noqa: PLC0415 - one format
 
     options = Options(
         mode=Mode(settings.mode),

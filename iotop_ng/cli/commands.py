@@ -169,7 +169,7 @@ def _shared() -> list[click.Parameter]:
     return [
         click.Option(
             ["children", "--children/--no-children"], default=True,
-            help="with or without what the target starts from now on [with]",
+            help="with or without what the target has forked (hold, drop) and forks later [with]",
         ),
         _every("take every process of a name, not only a single one"),
         _dry_run("only say what would be done, and by which mechanism"),

@@ -116,9 +116,9 @@ def document(text: str, shown: str) -> dict[str, object]:
     """Return the TOML of a text; `shown` names the file in messages."""
     # Reading a file is rare enough not to let every start pay 10 ms for the parser.
     if sys.version_info >= (3, 11):
-        import tomllib  # noqa: PLC0415
+        import tomllib  # noqa: PLC0415 - seldom there
     else:
-        import tomli as tomllib  # noqa: PLC0415
+        import tomli as tomllib  # noqa: PLC0415 - Python 3.10
 
     try:
         return tomllib.loads(text)

@@ -218,7 +218,7 @@ def ours() -> Protection:
 
 def _open(author: Author) -> Keeper:
     # It reads /proc and the programs' cache: nobody who only looks pays for that.
-    from iotop_ng.enforcers.client import KeeperClient  # noqa: PLC0415
+    from iotop_ng.enforcers.client import KeeperClient  # noqa: PLC0415 - for who acts
 
     return KeeperClient.open(author)
 
@@ -227,6 +227,6 @@ def _find(author: Author) -> Keeper | None:
     """Connect to a keeper where one is; costs one look at a file where none is."""
     if not os.access(run_dir().socket, os.W_OK):
         return None
-    from iotop_ng.enforcers.client import KeeperClient  # noqa: PLC0415
+    from iotop_ng.enforcers.client import KeeperClient  # noqa: PLC0415 - for who acts
 
     return KeeperClient.open(author, spawn=False)

@@ -27,7 +27,7 @@ class DryRunEnforcer:
         does = f"nothing; it {describe(order, pinned.name)}"
         return Rung(self.mechanism, works=True, why="", does=does)
 
-    def apply(self, pinned: Pinned, order: Order, note: Note) -> DryRunEffect:  # noqa: ARG002
+    def apply(self, pinned: Pinned, order: Order, note: Note) -> DryRunEffect:  # noqa: ARG002 - of the protocol
         """Do nothing."""
         return DryRunEffect(pinned)
 

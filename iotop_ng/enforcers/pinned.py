@@ -254,7 +254,7 @@ class HostPinner:
     def _check_namespace(self) -> None:
         try:
             own = os.readlink(self._proc / "self/ns/pid")  # noqa: PTH115 - no path comes back
-            is_our_proc = os.readlink(self._proc / "self") == str(os.getpid())  # noqa: PTH115
+            is_our_proc = os.readlink(self._proc / "self") == str(os.getpid())  # noqa: PTH115 - as above
         except OSError as error:
             raise TargetError(f"/proc cannot be read: {error.strerror}") from error
         if own != self._namespace or not is_our_proc:

@@ -45,7 +45,7 @@ def operator_protection(path: Path = FILE, owner: int = 0) -> Protection:
 
 def _parsed(raw: bytes, path: Path) -> Protection:
     # Few machines have the file; the parser takes 5 ms to load.
-    from iotop_ng.policy import tables  # noqa: PLC0415
+    from iotop_ng.policy import tables  # noqa: PLC0415 - seldom there
 
     if len(raw) > tables.SIZE_LIMIT:
         raise UsageError(f"{path}: larger than 1 MiB")

@@ -257,9 +257,9 @@ def _parse(text: str, where: str) -> dict[str, object]:
         raise TableError(where, [Problem(0, f"more than {SIZE_LIMIT} characters")])
     # Reading rules is rare: nobody else pays 10 ms for the parser.
     if sys.version_info >= (3, 11):
-        import tomllib  # noqa: PLC0415
+        import tomllib  # noqa: PLC0415 - only for rules
     else:
-        import tomli as tomllib  # noqa: PLC0415
+        import tomli as tomllib  # noqa: PLC0415 - Python 3.10
 
     try:
         return tomllib.loads(text)
