@@ -82,7 +82,7 @@ class Overlay:
         self._expire(set(exits.raw) | set(owners.raw) | set(calls.raw), claimed, now_ns)
         shown = {key: process.key for key, process in self._ended.items()}
         shown |= {key: p.key for p, keys in alive for key in keys if key is not None}
-        pairs = _by_submitter(maps[3], shown)
+        pairs = wire.by_submitter(maps[3], shown)
         out = [
             _with(p, owners.raw.get(keys[1] or 0), calls.raw.get(keys[2] or 0), measured)
             for p, keys in alive
@@ -150,16 +150,6 @@ class Overlay:
         for key in self.expired:
             del self._unclaimed[key]
             self._ended.pop(key, None)
-
-
-def _by_submitter(behalf: Pairs, shown: dict[int, int]) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Return submitter's key -> ((owner's key, bytes), ...), keys as the processes have them."""
-    found: dict[int, list[tuple[int, int]]] = {}
-    for name, raw in behalf:
-        submitter, owner = wire.BEHALF_KEY.unpack(name)
-        pair = (shown.get(owner, owner), int.from_bytes(raw, "little"))
-        found.setdefault(shown.get(submitter, submitter), []).append(pair)
-    return {key: tuple(sorted(pairs)) for key, pairs in found.items()}
 
 
 def _at_least(known: Totals, last: Totals) -> Totals:

@@ -138,7 +138,7 @@ class Roster:
         self._exits.update(reading.exits)
         self._owners.update(reading.owners)
         self._calls.update(reading.calls)
-        pairs = _by_submitter(reading.behalf)
+        pairs = wire.by_submitter(reading.behalf)
         states, self._states = self._states, {}
         out = []
         for key, rows in groups.items():
@@ -389,12 +389,3 @@ def _thread(row: wire.TaskRow, measured: Measured) -> Thread:
             swapin_delay_ns=row.swapin_delay_ns if delays else None,
         ),
     )
-
-
-def _by_submitter(behalf: Pairs) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Return submitter's key -> ((owner's key, bytes), ...), in a stable order."""
-    found: dict[int, list[tuple[int, int]]] = {}
-    for name, raw in behalf:
-        submitter, owner = wire.BEHALF_KEY.unpack(name)
-        found.setdefault(submitter, []).append((owner, int.from_bytes(raw, "little")))
-    return {key: tuple(sorted(pairs)) for key, pairs in found.items()}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from iotop_ng.sample import HISTOGRAM_SLOTS, Histogram, process_key
@@ -233,6 +233,24 @@ def calls_row(raw: bytes) -> CallsRow:
     """Decode a value of the map `calls`."""
     values = CALLS_ROW.unpack(raw)
     return CallsRow._make((*values[:4], *_split(values, 4)))
+
+
+def by_submitter(
+    behalf: Pairs, shown: Mapping[int, int] | None = None
+) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Return submitter's key -> ((owner's key, bytes), ...), in a stable order.
+
+    Args:
+        behalf: the map.
+        shown: the kernel's process key -> the reader's, where they differ.
+    """
+    shown = shown or {}
+    found: dict[int, list[tuple[int, int]]] = {}
+    for name, raw in behalf:
+        submitter, owner = BEHALF_KEY.unpack(name)
+        pair = (shown.get(owner, owner), int.from_bytes(raw, "little"))
+        found.setdefault(shown.get(submitter, submitter), []).append(pair)
+    return {key: tuple(sorted(pairs)) for key, pairs in found.items()}
 
 
 def device_key(raw: bytes) -> tuple[int, int, str]:
