@@ -124,12 +124,15 @@ class DropEffect:
         """Return totals; the bytes are None once a call did not say its own."""
         if self._last is not None:
             return self._last
+        return self._counts(len(self._kernel.members(self._slot)))
+
+    def _counts(self, members: int) -> Counts:
         bucket = self._kernel.bucket(self._slot)
         return Counts(
             charged_bytes=bucket.charged_bytes if self._order.rate_bytes_per_s else None,
             refused_calls=bucket.refused_calls,
             refused_bytes=None if bucket.unsized_calls else bucket.refused_bytes,
-            processes=len(self._kernel.members(self._slot)),
+            processes=members,
         )
 
     def descriptors(self) -> tuple[int, ...]:
@@ -141,8 +144,10 @@ class DropEffect:
         if self._last is not None:
             return ()
         try:
-            self._last = self.counts()
+            members = len(self._kernel.members(self._slot))
+            # The last count comes after the last refusal.
             self._kernel.give_back(self._slot)
+            self._last = self._counts(members)
         except OSError as error:
             self._last = self._last or Counts()
             return (f"drop of {self._pinned.name}: {error.strerror}",)

@@ -13,6 +13,7 @@ from iotop_ng.enforcers.charging import U32, Bucket, Charging, Limit
 from iotop_ng.enforcers.drop_ability import write_something
 from iotop_ng.enforcers.drop_paths import mounts_of, overlays_on_disk
 from iotop_ng.errors import EnforcerError
+from iotop_ng.sources.bpf_syscall import wait_for_programs
 
 MODE_ALL, MODE_MARKED, MODE_WITHIN_BUDGET = 1, 2, 4
 ENDED_SPENT, ENDED_UNKNOWN = 1, 2
@@ -112,10 +113,14 @@ class Kernel:
         self._charging.change(slot, wanted.limit())
 
     def give_back(self, slot: int) -> None:
-        """Let go of a slot, and detach after the last; twice is fine."""
+        """Let go of a slot, and detach after the last; twice is fine.
+
+        After the return nothing is refused any more: the bucket says all that ever was.
+        """
         self._charging.give_back(slot)
         self._serials.pop(slot, None)
         self._detach_if_idle()
+        wait_for_programs()
 
     def give_room(self, slot: int, returned_bytes: int) -> None:
         """Say how much of the budget is free again."""

@@ -13,9 +13,13 @@ import platform
 import struct
 from typing import Final
 
-# (bpf, perf_event_open); the generic table serves arm64 and riscv64.
-_GENERIC: Final = (280, 241)
-_NUMBERS: Final = {"x86_64": (321, 298), "ppc64le": (361, 319), "s390x": (351, 331)}
+# (bpf, perf_event_open, membarrier); the generic table serves arm64 and riscv64.
+_GENERIC: Final = (280, 241, 283)
+_NUMBERS: Final = {
+    "x86_64": (321, 298, 324),
+    "ppc64le": (361, 319, 365),
+    "s390x": (351, 331, 356),
+}
 
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT = 0, 1, 2, 3, 4
 PROG_LOAD, OBJ_INFO, RAW_OPEN, BTF_LOAD = 5, 15, 17, 18
@@ -30,12 +34,13 @@ _PERF_ATTR_SIZE = 112
 _PERF_TYPE_TRACEPOINT, _PERF_SAMPLE_RAW = 2, 0x400
 _PERF_SET_BPF, _PERF_ENABLE = 0x40042408, 0x2400
 _PERF_FD_CLOEXEC = 8
+_MEMBARRIER_GLOBAL = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def _numbers() -> tuple[int, int]:
+def _numbers() -> tuple[int, int, int]:
     return _NUMBERS.get(platform.machine(), _GENERIC)
 
 
@@ -47,6 +52,14 @@ def bpf(command: int, attributes: bytes) -> int:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def wait_for_programs() -> None:
+    """Return when every program has ended that was running at the call: an RCU grace period.
+
+    Not for sleepable ones. Without membarrier(2) (nohz_full) it returns at once.
+    """
+    _libc.syscall(_numbers()[2], _MEMBARRIER_GLOBAL, 0, 0)
 
 
 def map_create(name: str, kind: int, sizes: tuple[int, int, int], flags: int) -> int:

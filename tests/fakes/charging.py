@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from iotop_ng.enforcers.charging import POLICIES, Bucket, Limit
 from iotop_ng.sample import Probe
 
@@ -58,6 +60,8 @@ class FakeCharging:
         self.limits: dict[int, Limit] = {}
         self.buckets: dict[int, Bucket] = {}
         self.in_slot: dict[int, int] = {}
+        self.at_end: Callable[[], None] = lambda: None
+        """What a program under way still does while a slot is given back."""
 
     @property
     def is_used(self) -> bool:
@@ -75,6 +79,7 @@ class FakeCharging:
     def give_back(self, slot: int) -> None:
         if self.limits.pop(slot, None) is not None:
             self.in_slot = {pid: at for pid, at in self.in_slot.items() if at != slot}
+        self.at_end()
 
     def bucket(self, slot: int) -> Bucket:
         return self.buckets[slot]

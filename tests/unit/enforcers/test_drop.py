@@ -139,6 +139,18 @@ def test_counts_stay_after_the_end() -> None:
     assert effect.counts() == expected
 
 
+def test_what_is_refused_while_it_is_taken_back_is_counted() -> None:
+    """Another CPU may be in the program at that moment."""
+    stage = Stage()
+    effect = stage.apply(FakeTarget(ONE, 42), order(rate=1000))
+    stage.happened(refused_calls=3, refused_bytes=300)
+    stage.charging.at_end = lambda: stage.happened(refused_calls=4, refused_bytes=400)
+
+    effect.undo()
+
+    assert effect.counts() == Counts(0, refused_calls=4, refused_bytes=400, processes=1)
+
+
 def test_bytes_are_unknown_once_a_call_did_not_say_its_own() -> None:
     """A sum without it would be too small; the problem says what is known."""
     stage = Stage()
