@@ -124,11 +124,14 @@ def _read(directory: int, name: str) -> str:
 
 
 def _write(directory: int, name: str, value: str) -> None:
-    fd = os.open(name, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, dir_fd=directory)
+    # Cut afterwards, if at all: killed in between, we would leave a value that nobody set.
+    fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
         raw = value.encode()
         if os.write(fd, raw) != len(raw):
             raise OSError(errno.EIO, "the kernel took only a part of the line")
+        if os.fstat(fd).st_size > len(raw):
+            os.ftruncate(fd, len(raw))
     finally:
         os.close(fd)
 
