@@ -39,6 +39,7 @@ def start(proc: FakeProc, pid: int, comm: str) -> None:
         ("42", Asked("pid", "42")),
         ("00042", Asked("pid", "42")),
         ("4194304", Asked("pid", "4194304")),
+        ("0000000000000042", Asked("pid", "42")),
         ("comm:dd", Asked("comm", "dd")),
         ("comm:a b:c", Asked("comm", "a b:c")),
         ("cgroup:/a/b", Asked("cgroup", "/a/b")),
