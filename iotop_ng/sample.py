@@ -175,6 +175,12 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     """Now, not a total."""
     writeback_bytes: int | None = None
     kernel_pause_ns: int | None = None
+    dirty_limit_bytes: int | None = None
+    """/proc/vmstat nr_dirty_threshold, now: from there on writers are made to wait."""
+    io_some_us: int | None = None
+    """/proc/pressure/io: time in which at least one task waited for I/O; None also with psi=0."""
+    io_full_us: int | None = None
+    """Time in which every task that was not idle did."""
 
 
 class Probe(msgspec.Struct, frozen=True, gc=False):

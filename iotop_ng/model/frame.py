@@ -238,6 +238,10 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     ended_hidden: int = 0
     """Ended processes that were folded away because too many ended within the history."""
     host: Host = Host()
+    io_some_pct: float | None = None
+    """Pressure, share of the interval in which somebody waited for I/O; None: not measured."""
+    io_full_pct: float | None = None
+    """Share in which everybody who was not idle did."""
     policies: tuple[PolicyRow, ...] = ()
     """In force now, of all who act on this machine, oldest first."""
     policy_events: tuple[PolicyEvent, ...] = ()

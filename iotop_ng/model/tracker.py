@@ -10,6 +10,7 @@ from iotop_ng.sample import Probe, Sample
 
 KIB = 1024
 NS_PER_MS = 1_000_000
+US_PER_S = 1_000_000
 
 
 class Tracker:
@@ -65,6 +66,8 @@ class Tracker:
             history_ticks=self._history_ticks,
             ended_hidden=rows.ended_hidden,
             host=sample.host,
+            io_some_pct=_waited_pct(before.host.io_some_us, sample.host.io_some_us, ns),
+            io_full_pct=_waited_pct(before.host.io_full_us, sample.host.io_full_us, ns),
         )
 
 
@@ -92,6 +95,11 @@ def _kib_per_s(before: int | None, after: int | None, interval_ns: int) -> float
 def _ms_per_s(before: int | None, after: int | None, interval_ns: int) -> float | None:
     ns = rate(before, after, interval_ns)
     return None if ns is None else ns / NS_PER_MS
+
+
+def _waited_pct(before_us: int | None, after_us: int | None, interval_ns: int) -> float | None:
+    us_per_s = rate(before_us, after_us, interval_ns)
+    return None if us_per_s is None else share_pct(us_per_s, US_PER_S)
 
 
 def _probe_rates(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from iotop_ng.sample import PID_BITS, Need, process_key
 from iotop_ng.sources.capabilities import parse_capabilities
 from iotop_ng.sources.devices import parse_line
-from iotop_ng.sources.host import parse_vmstat
+from iotop_ng.sources.host import parse_pressure, parse_vmstat
 from iotop_ng.sources.identity import parse_cgroup, parse_stat
 from iotop_ng.sources.ioprio import effective
 from iotop_ng.sources.own_io import parse_inherited, parse_io
@@ -32,7 +32,8 @@ COUNTER = st.integers(min_value=0, max_value=2**64 - 1)
 NAME = st.binary(max_size=15).filter(lambda raw: b"\0" not in raw)
 WORDS = st.sampled_from(
     [b"0", b"1", b"-1", b":", b"(", b")", b" ", b"\n", b"S", b"read_bytes:", b"9" * 30, b"\xff",
-     b"cancelled_write_bytes:", b"name=systemd", b"/", b"::", b"8", b"sda", b"pgpgin", b"\x1b[2J"]
+     b"cancelled_write_bytes:", b"name=systemd", b"/", b"::", b"8", b"sda", b"pgpgin", b"\x1b[2J",
+     b"some", b"total="]
 )  # fmt: skip
 HOSTILE = st.one_of(st.binary(max_size=400), st.lists(WORDS, max_size=60).map(b" ".join))
 
@@ -112,6 +113,7 @@ def test_device_counters_come_back_exactly(count: int, data: st.DataObject) -> N
 @given(HOSTILE)
 def test_any_bytes_are_some_counters_of_the_host(raw: bytes) -> None:
     assert all(isinstance(value, int) for value in parse_vmstat(raw).values())
+    assert all(value >= 0 for value in parse_pressure(raw).values())
 
 
 @given(HOSTILE)
@@ -149,6 +151,7 @@ def test_readers_survive_any_files(raw: bytes, other: bytes) -> None:
             fake.write(f"proc/77/{name}", raw)
         fake.write("proc/diskstats", raw)
         fake.write("proc/vmstat", raw)
+        fake.write("proc/pressure/io", raw)
         fake.write("proc/sys/kernel/task_delayacct", other)
         fake.write("proc/self/mounts", other)
         fake.write("etc/os-release", other)

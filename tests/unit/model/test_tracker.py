@@ -230,6 +230,15 @@ def test_host_and_probes_become_rates() -> None:
     assert frame.probe_rates == ((100.0, 150.0),)
 
 
+def test_pressure_becomes_a_share_of_the_interval() -> None:
+    tracker = Tracker()
+    tracker.advance(sample(0, host=Host(io_some_us=100, io_full_us=50)))
+    frame = tracker.advance(sample(2, host=Host(io_some_us=500_100, io_full_us=9_000_050)))
+
+    assert (frame.io_some_pct, frame.io_full_pct) == (25.0, 100.0)
+    assert tracker.advance(sample(3)).io_some_pct is None
+
+
 def test_a_probe_that_did_not_run_has_no_time_per_run() -> None:
     idle = (Probe("exits", "sched_process_exit", "always", True, 9, 500),)
     tracker = Tracker()
