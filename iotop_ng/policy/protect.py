@@ -2,7 +2,9 @@
 
 PID 1, kernel threads, ourselves with our helpers and our ancestors up to PID 1 (shell, sudo,
 terminal, sshd), the leader of our session and its ancestors, what keeps the machine reachable and
-logged (`protected.py`), the victims, and everything that shares a cgroup with one of them.
+logged (`protected.py`), the victims, and everything that shares a cgroup with one of them. Where
+we run in that cgroup too, it is a login session or a whole container and says nothing about who
+belongs to the victim: then a single process in it may be acted on, the cgroup still not.
 """
 
 from __future__ import annotations
@@ -54,9 +56,10 @@ class Guarded:
         self._own = _started_by(own, by_pid) | _up_from(own | terminal, by_pid)
         self._has_systemd = _starts_with_systemd(by_pid.get(1))
         self._victims = victims
+        our_cgroups = {by_pid[pid].cgroup for pid in own if pid in by_pid}
         self._victim_cgroups = {
             row.cgroup for row in self._rows if row.key in victims and _is_group(row.cgroup)
-        }
+        } - our_cgroups
         self._cgroups: dict[str, str] | None = None
 
     def why(self, row: Row) -> str:

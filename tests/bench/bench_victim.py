@@ -183,7 +183,8 @@ class Bench:
             rules.write(RULES.format(limit_ms=round(limit_ms)))
             rules.flush()
             guard = subprocess.Popen(
-                [*IOTOP_NG, "guard", rules.name, "--enforce"], stdout=subprocess.DEVNULL
+                [*IOTOP_NG, "guard", rules.name, "--enforce"],
+                stdout=None if self._options.tell else subprocess.DEVNULL,
             )
             time.sleep(self._options.guard_start)
             try:
@@ -309,6 +310,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--guard-start", type=float, default=8, help="s that guard has to begin")
     parser.add_argument("--calibrate", type=int, default=10, metavar="SECONDS")
+    parser.add_argument("--tell", action="store_true", help="show what guard says")
     parser.add_argument("--quick", action="store_true", help="6 s each: a rough look")
     options = parser.parse_args()
     if options.quick:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from iotop_ng.model.frame import Row
 from iotop_ng.policy.actions import Action, Adjust, CgroupTarget, Notice, Release, Renew, Throttle
 from iotop_ng.policy.decide import State, decide, fail_open, give_up, start
+from iotop_ng.policy.protect import Protection
 from iotop_ng.policy.rules import parse_rules
 from tests.unit.policy.scenes import SECOND, frame, process
 
@@ -228,3 +229,21 @@ def test_a_guard_that_helps_says_nothing() -> None:
         slow = 90 if rate > 20 * MB else 5
         state, actions = decide(state, frame(second, second * SECOND, [hog(rate), db(slow)]))
         assert not [one for one in actions if isinstance(one, Notice)]
+
+
+def test_a_guard_acts_on_a_hog_of_its_own_session() -> None:
+    """Guard, victim and hog from one shell, the hog faster than any limit of its kind."""
+    session = "/user.slice/user-0.slice/session-3.scope"
+    rows = [
+        process(300, "iotop-ng", cgroup=session),
+        process(200, "db", fsync_ms=155, cgroup=session),
+        hog(3.3e9, cgroup=session),
+    ]
+    ours = Protection(own_pids=frozenset({300}))
+
+    state, actions = run(start(GUARD, ours), range(10, 11), rows)
+    _, elsewhere = run(start(GUARD), range(10, 11), rows)
+
+    assert [type(action) for _, action in actions] == [Throttle]
+    assert [one.target.pid for one in state.held] == [100]  # type: ignore[union-attr]
+    assert [type(action) for _, action in elsewhere] == [Notice]

@@ -102,6 +102,22 @@ def test_a_victim_in_the_root_cgroup_does_not_protect_everybody() -> None:
     assert guarded.why(hog) == ""
 
 
+def test_a_victim_started_from_our_own_session_does_not_protect_the_whole_session() -> None:
+    """Guard, victim and hog from one shell: only the victim is left alone, and the session."""
+    rows = [
+        INIT,
+        process(11, "bash", cgroup=SESSION, ppid=1, uid=1000),
+        process(13, "iotop-ng", cgroup=SESSION, ppid=11),
+        process(20, "victim", cgroup=SESSION, ppid=11),
+        process(21, "log-flood", cgroup=SESSION, ppid=11),
+    ]
+    protection = Protection(own_pids=frozenset({13}), terminal_pids=frozenset({11}))
+    guarded = Guarded(protection, rows, frozenset({rows[3].key}))
+
+    assert {row.pid for row in rows if guarded.why(row)} == {1, 11, 13, 20}
+    assert guarded.why_cgroup(SESSION)
+
+
 def test_a_cgroup_is_as_protected_as_whoever_is_in_it_or_below() -> None:
     sshd = process(30, "sshd", cgroup="/system.slice/ssh.service")
     guarded = Guarded(Protection(), [INIT, sshd])
