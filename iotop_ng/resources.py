@@ -1,4 +1,4 @@
-"""Where ``bpf/`` and ``themes/`` are: inside an installed wheel, else beside a checkout."""
+"""Where ``bpf/``, ``rules/`` and ``themes/`` are: in an installed wheel, else beside a checkout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def directory(name: str) -> Path:
-    """Return the directory of shipped files called `name` ("bpf" or "themes").
+    """Return the directory of shipped files called `name` ("bpf", "rules" or "themes").
 
     Raises:
         SourceError: when neither the wheel's nor the checkout's directory exists.

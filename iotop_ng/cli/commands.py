@@ -84,6 +84,8 @@ it without starting anything. A value that somebody else has changed since is le
 _GUARD = """Watch, and throttle by rules, unattended. Without --enforce only say what would be done.
 
 \b
+Without RULES those are used that come with iotop-ng (--print-default prints them): somebody's
+fsync is slow, the disk's queue says so too, and somebody else writes a lot.
 RULES is a TOML file, such as
   [[rule]]
   name = "runaway log"
@@ -200,14 +202,18 @@ def _of_drop() -> list[click.Parameter]:
 
 def _of_guard() -> list[click.Parameter]:
     return [
-        click.Argument(["rules"], metavar="RULES.toml"),
+        click.Argument(["rules"], required=False, metavar="[RULES.toml]"),
         click.Option(["enforce", "--enforce"], is_flag=True, help="do it, not only say it"),
         _dry_run("only say it: what it does without --enforce"),
         click.Option(
             ["duration", "--duration"], metavar="TIME", help="end after this time: 90s, 10m, 2h"
         ),
         _json("one object per event"),
-    ]
+        click.Option(
+            ["print_default", "--print-default"], is_flag=True,
+            help="print the rules that are used without RULES, to be copied and changed",
+        ),
+    ]  # fmt: skip
 
 
 def _of_simulate() -> list[click.Parameter]:

@@ -13,7 +13,13 @@ from iotop_ng.cli.policy_lines import SCHEMA, clock_time
 from iotop_ng.cli.talk import complain
 from iotop_ng.clock import NS_PER_S
 from iotop_ng.control.engine import Engine
-from iotop_ng.control.guard import Reporter, read_rules
+from iotop_ng.control.guard import (
+    DEFAULT,
+    Reporter,
+    default_rules,
+    default_text,
+    read_rules,
+)
 from iotop_ng.control.link import Keeper
 from iotop_ng.control.ruling import TICK_NS
 from iotop_ng.errors import IotopError
@@ -41,36 +47,42 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def run(
-    rules: str,
+    rules: str | None,
     *,
     enforce: bool,
     duration: str | None,
     json: bool,
+    print_default: bool = False,
     desk: Desk,
     make_source: Callable[[], Source] = BestSource,
 ) -> int:
     """Watch until the time is over or a signal comes; return the exit code.
 
     Args:
-        rules: path of a TOML file.
+        rules: path of a TOML file; None takes the rules that come with iotop-ng.
         enforce: do it; else the keeper does everything but the effect.
         duration: how long; None for no end.
         json: objects, not lines.
+        print_default: only print the rules that come with iotop-ng.
         desk: where the keeper, the clock and stdout are.
         make_source: what is watched.
 
     Raises:
         IotopError: the rules cannot be read, or nothing can be watched or done here.
     """
+    if print_default:
+        desk.write(default_text().encode("utf-8"))
+        return 0
     duration_s = None
     if duration is not None:
         duration_s = amounts.read(amounts.span, duration, "--duration") / NS_PER_S
     try:
-        wanted = read_rules(rules, enforce=enforce)
+        wanted = default_rules() if rules is None else read_rules(rules, enforce=enforce)
     except TableError as error:
+        name = DEFAULT if rules is None else clean(rules, 200)
         for problem in error.problems:
             line = f":{problem.line}" if problem.line else ""
-            complain(f"{clean(rules, 200)}{line}: {problem.text}")
+            complain(f"{name}{line}: {problem.text}")
         return error.exit_code
     desk.need_root("guard")
     engine = _engine(wanted, desk, enforce=enforce)

@@ -6,12 +6,40 @@ import os
 import stat
 from collections.abc import Iterator
 
-from iotop_ng.errors import UsageError
+from iotop_ng import resources
+from iotop_ng.errors import SourceError, UsageError
 from iotop_ng.model.frame import Frame, PolicyEvent
 from iotop_ng.policy import tables
 from iotop_ng.policy.rule import Rules
 from iotop_ng.policy.rules import parse_rules
 from iotop_ng.units import clean
+
+DEFAULT = "rules/default.toml"
+"""How messages call the rules that come with iotop-ng."""
+
+
+def default_text() -> str:
+    """Return the rules that come with iotop-ng, as they may be copied and changed.
+
+    Raises:
+        SourceError: they are missing from this installation.
+    """
+    path = resources.directory("rules") / "default.toml"
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        problem = f"{clean(str(path), 200)}: cannot be read: {error.strerror}"
+        raise SourceError(problem, "reinstall iotop-ng") from None
+
+
+def default_rules() -> Rules:
+    """Return them as rules. Nobody asks who may write the file: it lies beside this program.
+
+    Raises:
+        SourceError: they are missing from this installation.
+        UsageError: they were changed, and have mistakes.
+    """
+    return parse_rules(default_text(), DEFAULT)
 
 
 def read_rules(path: str, *, enforce: bool) -> Rules:

@@ -74,10 +74,11 @@ def files_below(directory: str) -> set[str]:
     }
 
 
-def test_the_wheel_holds_the_program_its_c_and_its_themes(wheel: Path) -> None:
-    """Every file of bpf/ and themes/ is in the package; no test, benchmark or CI file is."""
+def test_the_wheel_holds_the_program_its_c_its_rules_and_its_themes(wheel: Path) -> None:
+    """Every file of bpf/, rules/ and themes/ is in it; no test, benchmark or CI file is."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    shipped = {f"iotop_ng/{name}" for name in files_below("bpf") | files_below("themes")}
+    resources = files_below("bpf") | files_below("rules") | files_below("themes")
+    shipped = {f"iotop_ng/{name}" for name in resources}
 
     assert shipped
     assert shipped - names == set()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from iotop_ng.cli import guard
+from iotop_ng.control.guard import default_rules, read_rules
 from iotop_ng.errors import NotPermittedError, SourceError, UsageError
 from iotop_ng.sample import Sample
 from tests.fakes.desks import FakeDesk
@@ -56,11 +57,14 @@ def readings(stage: FakeDesk, count: int = 40) -> list[Sample]:
     ]
 
 
-def run(stage: FakeDesk, rules: Path, source: ScriptedSource | None = None, **options: Any) -> int:
+def run(
+    stage: FakeDesk, rules: Path | None, source: ScriptedSource | None = None, **options: Any
+) -> int:
     """Run the command."""
     given = {"enforce": False, "duration": "5s", "json": False, **options}
     watched = source or ScriptedSource(stage.clock, readings(stage))
-    return guard.run(str(rules), desk=stage.desk(), make_source=lambda: watched, **given)
+    path = None if rules is None else str(rules)
+    return guard.run(path, desk=stage.desk(), make_source=lambda: watched, **given)
 
 
 def test_without_enforce_it_says_what_it_would_do(
@@ -173,3 +177,24 @@ def test_rules_that_others_may_write_are_not_enforced(stage: FakeDesk, rules: Pa
 
     assert run(stage, rules) == 0
     assert stage.world.writes == []
+
+
+def test_the_default_rules_can_be_printed_and_are_rules(stage: FakeDesk, tmp_path: Path) -> None:
+    assert run(stage, None, print_default=True) == 0
+
+    copied = tmp_path / "copied.toml"
+    copied.write_bytes(stage.out)
+    copied.chmod(0o644)
+    assert read_rules(str(copied), enforce=True) == default_rules()
+    assert stage.world.writes == []
+
+
+def test_without_rules_the_default_ones_are_used(
+    stage: FakeDesk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rules = default_rules()
+
+    assert run(stage, None) == 0
+
+    counts = f"{len(rules.rules)} rules, {len(rules.guards)} guard\n"
+    assert capfd.readouterr().err.endswith(f"without --enforce: {counts}")
