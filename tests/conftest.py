@@ -16,7 +16,16 @@ KINDS = ("kernel", "guest", "slow")
 """Markers that set a test apart; every other test is of the kind "plain"."""
 
 # A shared machine makes any example slow now and then: time is not what these tests are about.
-settings.register_profile("iotop-ng", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in each run, so that a change fails by its own fault; IOTOP_NG_EXAMPLES=2000
+# looks for new ones.
+_EXAMPLES = os.environ.get("IOTOP_NG_EXAMPLES")
+settings.register_profile(
+    "iotop-ng",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=int(_EXAMPLES or 100),
+    derandomize=not _EXAMPLES,
+)
 settings.load_profile("iotop-ng")
 
 _OUTCOMES = pytest.StashKey[dict[str, Counter[str]]]()
