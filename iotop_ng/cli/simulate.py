@@ -21,11 +21,12 @@ from iotop_ng.policy.actions import NS_PER_S
 from iotop_ng.policy.decide import decide, start
 from iotop_ng.policy.rule import Rules
 from iotop_ng.policy.rules import parse_rules
+from iotop_ng.policy.scores import Alone
 from iotop_ng.session import Session
 from iotop_ng.sim import contestants, scenario
 from iotop_ng.sim.enforcer import SimEnforcer
 from iotop_ng.sim.scenario import Scenario
-from iotop_ng.sim.score import Alone, Score, measure_alone, score
+from iotop_ng.sim.score import Score, measure_alone, score
 from iotop_ng.sim.source import SimClock, SimSource
 from iotop_ng.sim.world import World
 from iotop_ng.units import clean, duration, human
@@ -163,8 +164,8 @@ def _per_second(totals: Sequence[int]) -> tuple[int, ...]:
 
 def _worst(world: World) -> tuple[int | None, ...]:
     worst: list[int | None] = [None] * (world.now_ns // NS_PER_S)
-    for sync in world.victim.syncs:
-        second = sync.end_ns // NS_PER_S
+    for sync in world.victim.operations:
+        second = sync.ended_ns // NS_PER_S
         if second < len(worst):
             worst[second] = max(worst[second] or 0, sync.latency_ns)
     return tuple(worst)

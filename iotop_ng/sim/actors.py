@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from iotop_ng.policy.actions import NS_PER_S
 from iotop_ng.policy.drop import Dropper, Verdict
+from iotop_ng.policy.scores import Operation
 from iotop_ng.policy.token_bucket import TokenBucket
 from iotop_ng.sample import HISTOGRAM_SLOTS
 from iotop_ng.sim.dice import Dice
@@ -120,31 +119,19 @@ class Writer:
         return Verdict.PASS
 
 
-class Sync(NamedTuple):
-    """One fsync that returned."""
-
-    start_ns: int
-    end_ns: int
-
-    @property
-    def latency_ns(self) -> int:
-        """How long it took."""
-        return self.end_ns - self.start_ns
-
-
 class Victim:
     """Append, fsync, pause.
 
     Attributes:
         next_ns: when it calls fsync, or when the call returns; None while the device has it.
-        syncs: all calls that returned, oldest first.
+        operations: all fsyncs that returned, oldest first.
     """
 
     def __init__(self, spec: VictimSpec, pid: int) -> None:
         self.spec = spec
         self.pid = pid
         self.counts = Counts()
-        self.syncs: list[Sync] = []
+        self.operations: list[Operation] = []
         self.next_ns: int | None = spec.pause_ns
         self.is_syncing = False
         self._called_ns = 0
@@ -165,8 +152,8 @@ class Victim:
 
     def back(self, now_ns: int) -> None:
         """Return from fsync and pause."""
-        sync = Sync(self._called_ns, now_ns)
-        self.syncs.append(sync)
+        sync = Operation(self._called_ns, now_ns)
+        self.operations.append(sync)
         self.counts.fsync[slot_of(sync.latency_ns)] += 1
         self.is_syncing = False
         self.next_ns = now_ns + self.spec.pause_ns

@@ -130,7 +130,7 @@ def _device(world: World) -> DeviceTotals:
         write_bytes=device.served_bytes,
         discard_ios=0,
         discard_bytes=0,
-        flush_ios=len(world.victim.syncs),
+        flush_ios=len(world.victim.operations),
         in_flight=device.in_flight,
         read_ms=0,
         write_ms=device.waited_ns // NS_PER_MS,

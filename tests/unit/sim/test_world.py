@@ -75,7 +75,7 @@ def test_alone_an_fsync_takes_its_base_time() -> None:
     world = World(SCENE, 1, has_writers=False)
     world.run_until(5 * NS_PER_S)
 
-    assert all(1_500_000 <= one.latency_ns <= 2_600_000 for one in world.victim.syncs)
+    assert all(1_500_000 <= one.latency_ns <= 2_600_000 for one in world.victim.operations)
 
 
 def test_the_same_seed_gives_the_same_samples_however_it_is_stepped() -> None:
