@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import click
 
+from iotop_ng.cli.demo_commands import demo
+
 Jobs = Mapping[str, Callable[..., int]]
 """What does each command, by its name; called with the values that its parameters name."""
 
@@ -127,6 +129,7 @@ def commands(jobs: Jobs) -> list[click.Command]:
                  "Try policies on a simulated machine: steady (the default), slowdown, bursty,"
                  " sparse, many, container, or a file (.toml). Nothing real is touched.",
                  _of_simulate()),
+        demo(jobs),
     ]  # fmt: skip
 
 

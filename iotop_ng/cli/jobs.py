@@ -61,4 +61,6 @@ JOBS: Jobs = {
     "guard": guard,
     "undo": _acting("undo"),
     "simulate": simulate,
+    "demo hog": _acting("demo_hog"),
+    "demo victim": _acting("demo_victim"),
 }

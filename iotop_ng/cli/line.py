@@ -170,7 +170,8 @@ def one_line(error: click.ClickException, cli: click.Group) -> str:
         hint = nearest(word, sorted(known)) if word.startswith("--") else ""
         return f"{quoted(word)}: no such option{hint}; {PROGRAM} --help lists them"
     if isinstance(error, click.UsageError) and error.message.startswith("No such command"):
-        words = sorted(cli.commands)
+        at = error.ctx.command if error.ctx is not None else cli
+        words = sorted(at.commands if isinstance(at, click.Group) else cli.commands)
         word = error.message.partition("'")[2].rpartition("'")[0]
         return (
             f"{quoted(word)}: no such command{nearest(word, words)}; there is {', '.join(words)},"

@@ -162,12 +162,34 @@ BAD = [
     ("-Z", "'-Z': no such option"),
     ("-bZ", "'-Z': no such option"),
     ("--no-accum=3", ""),
-    ("extra", "'extra': no such command; there is doctor"),
+    ("extra", "'extra': no such command; there is demo, doctor"),
     ("doctr", "did you mean 'doctor'?"),
     ("-b extra", "'extra': no such command"),
     ("-b doctor", "--batch cannot stand before doctor"),
     ("doctor extra", "unexpected extra argument"),
     ("doctor --jsn", "did you mean '--json'?"),
+    ("demo hgo", "'hgo': no such command (did you mean 'hog'?); there is hog, victim"),
+    ("demo --jsno", "'--jsno': no such option"),
+    ("demo hog --mod big", "'--mod': no such option (did you mean '--mode'?)"),
+    ("demo hog . more", "unexpected extra argument"),
+    (
+        "demo hog --mode lins",
+        "--mode 'lins': no such mode (did you mean 'lines'?); there are lines",
+    ),
+    ("demo hog --rate 5", "--rate: rate '5': expected 1K or more per second"),
+    ("demo hog --rate 5%", "--rate: rate '5%': it writes nothing now"),
+    ("demo hog --rate much", "--rate: rate 'much': expected"),
+    ("demo hog --span 100K", "--span: mode lines with 1 writing at once needs 1M or more"),
+    ("demo hog --mode big --span 31M", "--span: mode big with 1 writing at once needs 32M"),
+    ("demo hog --mode threads --writers 64 --span 15M", "with 64 writing at once needs 16M"),
+    ("demo hog --span 0", "--span: size '0': expected more than 0"),
+    ("demo hog --writers 0", "0 is not in the range 1<=x<=256"),
+    ("demo hog --calls 0", "0 is not in the range"),
+    ("demo hog --seed -1", "-1 is not in the range"),
+    ("demo hog --for 0s", "--for: time '0s': expected"),
+    ("demo hog --queue x", "--queue: size 'x': expected"),
+    ("demo hog --on-error ignore", "'ignore' is not one of 'go-on', 'stop'"),
+    ("demo hog --engine dd", "'dd' is not one of 'own', 'fio'"),
     ("-n", "requires an argument"),
     ("-b --delay", "requires an argument"),
     ("--batch=1", "does not take a value"),
@@ -269,15 +291,19 @@ def test_version_and_help_end_well(run: Run) -> None:
         ("undo", "--dry-run --json journal"),
         ("doctor", "--json"),
         ("simulate", "--policy --seed --json"),
+        ("demo", "hog victim"),
+        ("demo hog", "DIR --mode --rate --span --for --writers --queue --calls --seed --on-error"),
+        ("demo hog", "--engine --until-stdin-ends --json lines big bytes fsync burst log-flood"),
     ],
 )
 def test_every_command_has_its_page(run: Run, command: str, words: str) -> None:
-    code, out, err = run(command, "--help")
+    *above, name = command.split()
+    code, out, err = run(*above, name, "--help")
 
     assert (code, err) == (0, "")
     assert all(word in out for word in words.split())
     assert all(len(line) <= 100 for line in out.splitlines())
-    assert command in run("--help")[1]
+    assert name in run(*above, "--help")[1]
 
 
 def test_every_option_sets_something_that_exists_once() -> None:
