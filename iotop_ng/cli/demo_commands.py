@@ -11,6 +11,10 @@ Jobs = Mapping[str, Callable[..., int]]
 
 _DEMO = """Show the problem and what helps, on this machine: a log generator, a victim, the screen.
 
+A guide on the screen says what to look at and which key to press: throttle, drop, guard, release.
+Both programs write into directories of their own below --dir. When it ends, however it ends, they
+are gone with their files, and nothing is in force any more. It needs root.
+
 \b
   iotop-ng demo hog       writes as runaway logs do
   iotop-ng demo victim    waits for the disk once a period, and says how long
@@ -70,7 +74,22 @@ def _bare(jobs: Jobs) -> Callable[..., int]:
 
 def _of_demo() -> list[click.Parameter]:
     """Return the options of the bare `demo`."""
-    return []
+    return [
+        click.Option(
+            ["directory", "--dir"], default=".", metavar="DIR", show_default=True,
+            help="where the two write: on the disk that is to be flooded",
+        ),
+        click.Option(["script", "--script"], is_flag=True, help="press the keys, and end"),
+        click.Option(
+            ["rate", "--rate"], default="max", metavar="RATE", show_default=True,
+            help="what log-flood wants to write per second",
+        ),
+        click.Option(
+            ["host", "--host"], metavar="NAME",
+            help="what the first line calls this machine [with --script: demo]",
+        ),
+        _seed("for all that is left to chance"),
+    ]  # fmt: skip
 
 
 def _hog(jobs: Jobs) -> click.Command:

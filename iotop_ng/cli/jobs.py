@@ -61,6 +61,7 @@ JOBS: Jobs = {
     "guard": guard,
     "undo": _acting("undo"),
     "simulate": simulate,
+    "demo": _acting("demo_tour"),
     "demo hog": _acting("demo_hog"),
     "demo victim": _acting("demo_victim"),
 }

@@ -72,15 +72,19 @@ class Engine:
         )
         self._marks = Marks()
         self._tell = tell
+        self._protection = protection
         self._rules = rules
-        self._ruling: Ruling | None = None
-        if rules is not None and (rules.rules or rules.guards) and not read_only:
-            own = ours() if protection is None else protection
-            self._ruling = Ruling(rules, own, self._link, enforce=enforce, tell=self._told)
+        self._ruling = self._made(rules, enforce=enforce)
         self._problem = ""
         self._now_ns = 0
         self._wall_ns = 0
         self._looked_ns: int | None = None
+
+    def _made(self, rules: Rules | None, *, enforce: bool) -> Ruling | None:
+        if rules is None or not (rules.rules or rules.guards) or self._read_only:
+            return None
+        own = ours() if self._protection is None else self._protection
+        return Ruling(rules, own, self._link, enforce=enforce, tell=self._told)
 
     # -- the session's control ------------------------------------------------------------------
 
@@ -176,6 +180,16 @@ class Engine:
         # The rules hear of it at once, and keep away.
         self._look()
         return self._kept(released)
+
+    def rule(self, rules: Rules | None, *, enforce: bool) -> Failed | None:
+        """Go over to other rules: what those before hold is released first. None: no rules."""
+        if self._read_only:
+            return _READ_ONLY
+        if self._ruling is not None:
+            self._ruling.fail_open("other rules")
+        self._rules = rules
+        self._ruling = self._made(rules, enforce=enforce)
+        return None
 
     def _take_over(self, target: Target) -> None:
         if self._ruling is not None and target in self._ruling.ids:

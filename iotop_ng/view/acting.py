@@ -11,6 +11,7 @@ from iotop_ng.enforcers.orders import Failed, InForce, Kind, Mechanism, Order, R
 from iotop_ng.errors import EnforcerError
 from iotop_ng.model.frame import Row
 from iotop_ng.policy.actions import NS_PER_S, ProcessTarget, Reason
+from iotop_ng.policy.rule import Rules
 from iotop_ng.ports import Control
 from iotop_ng.units import human, span
 
@@ -40,6 +41,10 @@ class Engine(Protocol):
 
     def release(self, ids: tuple[int, ...] | None, reason: Reason) -> Released | Failed:
         """Take back these policies, or with None everything in force."""
+        ...
+
+    def rule(self, rules: Rules | None, *, enforce: bool) -> Failed | None:
+        """Go over to other rules; None: only what a person orders."""
         ...
 
 

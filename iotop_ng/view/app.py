@@ -337,8 +337,12 @@ class IotopApp(FrameDiffMixin, App[None]):
             self._close_messages_no_wait()
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, make: Callable[..., IotopApp] = IotopApp) -> int:
     """Show the live screen until the user leaves; return the exit code.
+
+    Args:
+        settings: what was asked for.
+        make: takes what `IotopApp` takes, and makes it or one with more on it.
 
     Raises:
         UsageError: unknown theme, key or action, before the terminal is touched.
@@ -348,7 +352,7 @@ def run(settings: Settings) -> int:
     themes = load_themes(settings.themes_dir)
     theme = theme_name(settings)
     themes[theme]  # an unknown name ends here
-    app = IotopApp(
+    app = make(
         settings,
         themes,
         theme,

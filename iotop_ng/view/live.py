@@ -9,7 +9,7 @@ from textual.message import Message
 
 from iotop_ng.clock import SystemClock
 from iotop_ng.config import Settings
-from iotop_ng.view.feed import Feed, Way
+from iotop_ng.view.feed import Feed, MakeControl, Way
 
 if TYPE_CHECKING:
     from iotop_ng.view.acting import ActingControl
@@ -18,8 +18,18 @@ LOADING_PROBES = "loading probes"
 READING_PROC = "reading /proc ..."
 
 
-def live_feed(settings: Settings, post: Callable[[Message], object]) -> Feed:
-    """Return the session thread: the best source, and /proc after it fails in mid-run."""
+def live_feed(
+    settings: Settings,
+    post: Callable[[Message], object],
+    make_control: MakeControl | None = None,
+) -> Feed:
+    """Return the session thread: the best source, and /proc after it fails in mid-run.
+
+    Args:
+        settings: what was asked for.
+        post: takes messages from any thread.
+        make_control: makes what acts, in the thread; None: what a person orders on the screen.
+    """
     # Deferred: reading the host's facts is not needed before the first paint.
     from iotop_ng.sources.choose import BestSource  # noqa: PLC0415
 
@@ -39,7 +49,7 @@ def live_feed(settings: Settings, post: Callable[[Message], object]) -> Feed:
         history_ticks=settings.history_ticks,
         count=settings.iterations,
         duration_s=settings.duration_s,
-        make_control=lambda: _control(settings),
+        make_control=make_control or (lambda: _control(settings)),
     )
 
 

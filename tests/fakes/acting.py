@@ -19,6 +19,7 @@ from iotop_ng.enforcers.orders import (
 )
 from iotop_ng.model.frame import Frame, PolicyEvent, PolicyRow, Row
 from iotop_ng.policy.actions import CgroupTarget, Reason
+from iotop_ng.policy.rule import Rules
 from iotop_ng.view.acting import Errand
 from tests.fakes import frames
 
@@ -53,6 +54,8 @@ class Asked(NamedTuple):
     ids: tuple[int, ...] | None = None
     rate: int | None = None
     lease_ns: int = 0
+    rules: Rules | None = None
+    enforce: bool = False
 
 
 class FakeEngine:
@@ -100,6 +103,10 @@ class FakeEngine:
         if self.failure is not None:
             return self.failure
         return Released(("log-flood[4242]",))
+
+    def rule(self, rules: Rules | None, *, enforce: bool) -> Failed | None:
+        self.asked.append(Asked("rule", rules=rules, enforce=enforce))
+        return self.failure
 
     def calls(self, what: str) -> list[Asked]:
         return [call for call in self.asked if call.what == what]
