@@ -30,6 +30,7 @@ PATIENCE_S = 30
 
 COUNTER = """
 import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup passes its own on
 seen = []
 signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
 while True:
