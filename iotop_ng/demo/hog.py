@@ -243,7 +243,9 @@ class Supervisor:
             IotopError: it ended before its time, and not by the wish of who started it.
         """
         job, outside = self._job, self._outside
-        about = About(os.getpid(), self._writers.pids, job.mode.name, job.directory, job.rate)
+        about = About(
+            os.getpid(), self._writers.pids, job.mode.name, job.directory, job.rate, self._start_ns
+        )
         outside.write(
             report.first_json(about) if job.is_json else report.first_text(about, job.mode.text)
         )

@@ -24,6 +24,8 @@ class About(NamedTuple):
     """Where its own directory is."""
     rate_bytes_per_s: int | None
     """None: all that the disk takes."""
+    start_ns: int
+    """CLOCK_MONOTONIC, right before the first writer began."""
 
 
 class Reading(NamedTuple):
@@ -48,6 +50,7 @@ def first_json(about: About) -> bytes:
         "mode": about.mode,
         "directory": clean(str(about.directory)),
         "rate_bytes_per_s": about.rate_bytes_per_s,
+        "start_ns": about.start_ns,
     }
     return _line({"hog": record})
 
