@@ -9,7 +9,7 @@ TALLY := .venv/tally
 # Tests that load BPF or boot kernels do not share the machine with each other.
 .NOTPARALLEL:
 .PHONY: help run test test-unit test-kernel test-guest check lint format types layers bench \
-	bench-acting clean
+	bench-acting kernel-matrix clean
 
 help:
 	@echo "make run [ARGS='…']    the live screen (through sudo where that is needed)"
@@ -19,6 +19,7 @@ help:
 	@echo "make check             ruff, mypy, import-linter"
 	@echo "make bench [ARGS='…']  cost beside the other tools, as ratios (needs a quiet machine)"
 	@echo "make bench-acting      how exactly a throttle holds, and what its victim gains"
+	@echo "make kernel-matrix     what works on each of Debian's kernels: writes docs/kernels.md"
 
 run:
 	@sh .ci/install run
@@ -75,6 +76,10 @@ bench:
 bench-acting:
 	@sh .ci/install bench
 	@for name in throttle victim; do $(PY) -m tests.bench.bench_$$name $(ARGS) || exit; done
+
+kernel-matrix:
+	@sh .ci/install guest
+	@$(PY) -m tests.guest.matrix $(ARGS)
 
 clean:
 	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

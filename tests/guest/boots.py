@@ -51,7 +51,7 @@ class GuestError(Exception):
 
 
 @contextmanager
-def _compiled_workloads() -> Iterator[Path]:
+def compiled_workloads() -> Iterator[Path]:
     """Compile on the host what the tests run: compiling in the guest takes seconds for each."""
     with tempfile.TemporaryDirectory(prefix="iotop-ng-out-") as name:
         out = Path(name)
@@ -80,7 +80,7 @@ class Boot:
             sys.executable, *_PYTEST, *tests,
         ]  # fmt: skip
         began = time.monotonic()
-        with _compiled_workloads() as out, tempfile.TemporaryFile() as output:
+        with compiled_workloads() as out, tempfile.TemporaryFile() as output:
             ended = boot(
                 kernel,
                 f"cd {shlex.quote(str(CHECKOUT))} && exec {shlex.join(inside)}",

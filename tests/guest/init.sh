@@ -3,7 +3,7 @@
 # runs /out/command there, leaves the exit status in /out/status, and switches the machine off.
 export PATH=/bin
 /bin/busybox --install -s /bin
-. /settings # MODULES RELEASE HEADERS COMMON FILE_SYSTEM
+. /settings # MODULES RELEASE HEADERS COMMON FILE_SYSTEM SHARE
 
 mkdir -p /proc /sys /dev /lower /layer /new
 mount -t proc proc /proc
@@ -11,8 +11,12 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 for module in /modules/*.ko; do insmod "$module" || echo "init: $module does not load"; done
 
-plan9=trans=virtio,version=9p2000.L,msize=512000
-mount -t 9p -o ro,cache=loose,$plan9 host /lower || echo "init: no share of the host's root"
+options= uncached=
+if [ "$SHARE" = 9p ]; then
+    options=,trans=virtio,version=9p2000.L,msize=512000,cache=loose
+    uncached=,trans=virtio,version=9p2000.L,msize=512000,cache=none
+fi
+mount -t "$SHARE" -o "ro$options" host /lower || echo "init: no share of the host's root"
 mount -t tmpfs -o size=75% tmpfs /layer
 mkdir /layer/upper /layer/work
 mount -t overlay -o lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work overlay /new
@@ -24,7 +28,7 @@ mkdir -p dev/pts dev/shm
 mount -t devpts devpts dev/pts
 for memory in dev/shm run; do mount -t tmpfs -o mode=1777 tmpfs $memory; done
 ln -s /proc/self/fd dev/fd
-mount -t 9p -o rw,cache=none,$plan9 out out || echo "init: no share for results"
+mount -t "$SHARE" -o "rw$uncached" out out || echo "init: no share for results"
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 echo "+io +memory +cpu +pids" >sys/fs/cgroup/cgroup.subtree_control
 mount -t bpf bpf sys/fs/bpf

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _INIT = Path(__file__).with_name("init.sh")
-_BUS = ("virtio_pci", "virtio_blk", "9pnet_virtio", "9p", "overlay")
+_BUS = ("virtio_pci", "virtio_blk", "9pnet_virtio", "9p", "virtiofs", "overlay")
 # What file systems ask for by the name of an algorithm when they are mounted.
 _FILE_SYSTEM = {
     "ext4": ("crc32c_generic", "ext4"),

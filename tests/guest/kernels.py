@@ -18,7 +18,7 @@ from typing import NamedTuple
 KERNELS = {"linux-image-amd64": "ext4", "linux-image-6.12-amd64": "xfs"}
 """Metapackage -> what is on the guest's disk. All tests run on the first one.
 
-No cloud kernels: they have no 9p."""
+The others, and older and newer ones, are in the matrix: tests/guest/matrix.py."""
 SLOW_KERNELS = {"linux-image-rt-amd64": "btrfs", "linux-image-6.12-rt-amd64": "ext4"}
 """Only with IOTOP_NG_GUESTS=all: waiting for each other's CPUs takes these minutes under TCG."""
 WITH_HEADERS = "linux-image-amd64"
@@ -38,7 +38,8 @@ class Kernel(NamedTuple):
     @property
     def modules(self) -> Path:
         """The directory of its modules, named by its release."""
-        return next((self.root / "lib/modules").iterdir())
+        places = (self.root / "lib/modules", self.root / "usr/lib/modules")
+        return next(path for place in places if place.is_dir() for path in place.iterdir())
 
     @property
     def release(self) -> str:
@@ -48,7 +49,8 @@ class Kernel(NamedTuple):
     @property
     def image(self) -> Path:
         """What QEMU boots."""
-        return self.root / f"boot/vmlinuz-{self.release}"
+        image = self.root / f"boot/vmlinuz-{self.release}"
+        return image if image.exists() else self.modules / "vmlinuz"
 
 
 def wanted() -> dict[str, str]:
@@ -68,7 +70,12 @@ def cached(metapackage: str) -> Kernel | None:
     return Kernel(root.resolve()) if root.exists() else None
 
 
-def _run(*command: str | Path, cwd: Path | None = None) -> str:
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    """Return what a command prints.
+
+    Raises:
+        FetchError: it fails, with its last line.
+    """
     words = [str(word) for word in command]
     try:
         done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
@@ -82,7 +89,7 @@ def _run(*command: str | Path, cwd: Path | None = None) -> str:
 
 def _image_of(metapackage: str) -> str:
     """Return the package that a metapackage stands for today."""
-    for line in _run("apt-cache", "depends", metapackage).splitlines():
+    for line in run("apt-cache", "depends", metapackage).splitlines():
         name = line.partition("Depends: ")[2]
         if name.startswith("linux-image-"):
             return name
@@ -92,18 +99,18 @@ def _image_of(metapackage: str) -> str:
 def _headers_of(image: str) -> list[str]:
     """Return the packages with the headers of an image: its own and those of all flavours."""
     own = image.replace("linux-image-", "linux-headers-", 1)
-    depends = _run("apt-cache", "depends", own).splitlines()
+    depends = run("apt-cache", "depends", own).splitlines()
     return [own, *(name for line in depends[1:] for name in _HEADERS.findall(line))]
 
 
-def _unpack(packages: Sequence[str], root: Path) -> None:
+def _unpack(packages: Sequence[str], root: Path, options: Sequence[str]) -> None:
     """Download packages and unpack them into one directory."""
     with tempfile.TemporaryDirectory(dir=root.parent) as downloads:
         # Root's apt gives up its privileges to a user who may not write here.
         user = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-        _run("apt-get", "-qq", *user, "download", *packages, cwd=Path(downloads))
+        run("apt-get", "-qq", *user, *options, "download", *packages, cwd=Path(downloads))
         for package in sorted(Path(downloads).glob("*.deb")):
-            _run("dpkg", "-x", package, root)
+            run("dpkg", "-x", package, root)
 
 
 def fetch(metapackage: str) -> Kernel:
@@ -117,22 +124,40 @@ def fetch(metapackage: str) -> Kernel:
     try:
         image = _image_of(metapackage)
         if not (cache / image).exists():
-            with tempfile.TemporaryDirectory(dir=cache, prefix=".new-") as made:
-                root = Path(made) / "root"
-                headers = _headers_of(image) if metapackage == WITH_HEADERS else []
-                _unpack([image, *headers], root)
-                _run(shutil.which("depmod") or "/sbin/depmod", "-b", root, Kernel(root).release)
-                root.rename(cache / image)
+            headers = _headers_of(image) if metapackage == WITH_HEADERS else []
+            unpacked(cache / image, [image, *headers])
     except FetchError:
         earlier = cached(metapackage)
         if earlier is None:
             raise
         return earlier
-    _point(cache / metapackage, image)
+    point(cache / metapackage, image)
     return Kernel(cache / image)
 
 
-def _point(link: Path, image: str) -> None:
+def unpacked(root: Path, packages: Sequence[str], options: Sequence[str] = ()) -> Kernel:
+    """Return a kernel of the cache; download and unpack its packages when it is not there.
+
+    Args:
+        root: where it is, or comes to be.
+        packages: what it consists of.
+        options: of apt-get, where not this machine's sources are meant.
+
+    Raises:
+        FetchError: it cannot be had.
+    """
+    if not root.exists():
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=".new-") as made:
+            new = Path(made) / "root"
+            _unpack(packages, new, options)
+            if not (new / "lib").exists():
+                (new / "lib").symlink_to("usr/lib")
+            run(shutil.which("depmod") or "/sbin/depmod", "-b", new, Kernel(new).release)
+            new.rename(root)
+    return Kernel(root)
+
+
+def point(link: Path, image: str) -> None:
     """Let a metapackage's link point to its kernel; remove the one that it pointed to before."""
     before = link.readlink().name if link.is_symlink() else None
     if before == image:

@@ -1,7 +1,7 @@
 """A machine that boots another kernel on top of this host's root file system, for one command.
 
-The guest sees the host's root (9p, read-only for QEMU) under a layer in memory, so it has the same
-Python, BCC and checkout, and cannot change them; /data is a fresh disk of a set speed, /out a
+The guest sees the host's root (read-only, see shares.py) under a layer in memory, so it has the
+same Python, BCC and checkout, and cannot change them; /data is a fresh disk of a set speed, /out a
 directory that the host gave. ``python -m tests.guest.machine -- COMMAND`` runs one by hand.
 """
 
@@ -13,11 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from tests.guest.initramfs import FILE_SYSTEMS, initramfs
 from tests.guest.kernels import WITH_HEADERS, Kernel, fetch
+from tests.guest.shares import has_9p, shares
 
 QEMU = "qemu-system-x86_64"
 DISK_BYTES = 2 << 30  # sparse
@@ -71,8 +73,7 @@ def _headers(kernel: Kernel) -> tuple[Path | None, Path | None]:
     return (own, common) if own.exists() else (None, None)
 
 
-def _command_line(kernel: Kernel, work: Path, out: Path, memory_mib: int) -> list[str]:
-    share = "local,mount_tag={},security_model=none,multidevs=remap{},path={}"
+def _command_line(kernel: Kernel, work: Path, memory_mib: int) -> list[str]:
     speed = f"throttling.bps-total={DISK_BYTES_PER_S},throttling.iops-total={DISK_OPS_PER_S}"
     # One thread for all CPUs: with one each, a CPU may still run a copy of code that another one
     # has patched since. It meets an int3 of which the kernel knows nothing any more: 6.12 panicked.
@@ -82,8 +83,6 @@ def _command_line(kernel: Kernel, work: Path, out: Path, memory_mib: int) -> lis
         "-kernel", str(kernel.image), "-initrd", str(work / "initramfs"),
         "-append", _KERNEL_LINE,
         "-serial", f"file:{work / 'console'}", "-serial", "stdio", "-monitor", "none",
-        "-virtfs", share.format("host", ",readonly=on", "/"),
-        "-virtfs", share.format("out", "", str(out).replace(",", ",,")),
         "-drive", f"file={work / 'disk'},if=virtio,format=raw,cache=writeback,{speed}",
     ]  # fmt: skip
 
@@ -97,6 +96,7 @@ def boot(
     file_system: str = "ext4",
     memory_mib: int = 2048,
     timeout_s: float = 300,
+    more: Sequence[str] = (),
 ) -> Ended:
     """Run a shell command as root in a guest.
 
@@ -108,6 +108,7 @@ def boot(
         file_system: of /data.
         memory_mib: the guest's memory, which also holds all that it writes outside /data.
         timeout_s: the machine is switched off after that time.
+        more: arguments for QEMU.
     """
     (out / "command").write_text(f"{command}\n", "utf-8")
     (out / "status").unlink(missing_ok=True)
@@ -118,6 +119,7 @@ def boot(
         "FILE_SYSTEM": file_system,
         "HEADERS": build or "",
         "COMMON": source or "",
+        "SHARE": "9p" if has_9p(kernel) else "virtiofs",
     }
     with tempfile.TemporaryDirectory(prefix="iotop-ng-guest-") as name:
         work = Path(name)
@@ -132,16 +134,17 @@ def boot(
         (work / "initramfs").write_bytes(archive)
         # By timeout(1), so that no machine is left running when this process is killed.
         limited = ["timeout", "--kill-after=5", str(timeout_s)]
-        machine = subprocess.Popen(
-            [*limited, *_command_line(kernel, work, out, memory_mib)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-        )
-        try:
-            machine.wait()
-        finally:
-            machine.terminate()
-            machine.wait()
+        with shares(kernel, work, out, memory_mib) as shared:
+            machine = subprocess.Popen(
+                [*limited, *_command_line(kernel, work, memory_mib), *shared, *more],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+            )
+            try:
+                machine.wait()
+            finally:
+                machine.terminate()
+                machine.wait()
         console = (work / "console").read_text("utf-8", "replace")
     status = out / "status"
     return Ended(int(status.read_text("ascii")) if status.exists() else None, console)

@@ -50,7 +50,7 @@ def test_the_cache_points_to_the_newest_kernel_and_keeps_no_other(
             raise kernels.FetchError("no network")
         return f"linux-image-amd64\n  Depends: linux-image-{version}-amd64\n"
 
-    monkeypatch.setattr(kernels, "_run", apt)
+    monkeypatch.setattr(kernels, "run", apt)
     found = [kernels.fetch("linux-image-amd64").root.name for _ in range(3)]
 
     assert found == [f"linux-image-6.1.0-{number}-amd64" for number in (1, 2, 2)]
