@@ -120,6 +120,7 @@ class Teller:
         self._since_ns = desk.clock.wall_ns()
         self._reporter = Reporter()
         self._said: set[str] = set()
+        self._is_watching = False
         self._held = 0
 
     def begin(self) -> None:
@@ -129,7 +130,10 @@ class Teller:
         complain(f"{what}: {_number(rules, 'rule')}, {_number(guards, 'guard')}")
 
     def tell(self, frame: Frame) -> None:
-        """Print the events of the rules, and say once what is wrong."""
+        """Print the events of the rules, and say once that it watches and what is wrong."""
+        if not self._is_watching:
+            self._is_watching = True
+            complain("watching")
         self._held = sum(one.by in self._authors for one in frame.policies)
         if problem := self._reporter.problem(frame):
             complain(problem)

@@ -78,6 +78,7 @@ def test_without_enforce_it_says_what_it_would_do(
     assert stage.world.writes == []
     assert capfd.readouterr().err == (
         "iotop-ng: dry run, nothing is done without --enforce: 1 rule, 0 guards\n"
+        "iotop-ng: watching\n"
     )
 
 
@@ -96,6 +97,7 @@ def test_with_enforce_it_does_it_and_lets_go_at_the_end(
     assert stage.world.state() == before
     assert capfd.readouterr().err.splitlines() == [
         "iotop-ng: enforcing: 1 rule, 0 guards",
+        "iotop-ng: watching",
         "iotop-ng: released 1 policy",
     ]
 
@@ -197,4 +199,4 @@ def test_without_rules_the_default_ones_are_used(
     assert run(stage, None) == 0
 
     counts = f"{len(rules.rules)} rules, {len(rules.guards)} guard\n"
-    assert capfd.readouterr().err.endswith(f"without --enforce: {counts}")
+    assert capfd.readouterr().err.endswith(f"without --enforce: {counts}iotop-ng: watching\n")
