@@ -7,10 +7,10 @@ import msgspec
 from iotop_ng.policy import latency_target
 from iotop_ng.policy.actions import NS_PER_S, Notice, Reason, Target
 from iotop_ng.policy.latency_target import MISSING_TICKS, START, Aim, Control, Move, Signals
-from iotop_ng.policy.rule import Guard
+from iotop_ng.policy.rule import NO_SIGNS, Guard
 from iotop_ng.policy.scene import Proposal, Scene, Want
 from iotop_ng.policy.share import share
-from iotop_ng.policy.signals import busiest, signals, victims, written
+from iotop_ng.policy.signals import LATE_NS, agree, busiest, signals, victims, written
 
 FADE_PCT = 80
 """What is left of an old demand after a tick: a short pause does not cost a hog its share."""
@@ -38,6 +38,10 @@ class GuardState(msgspec.Struct, frozen=True):
     missing: int = 0
     futile_ns: int = 0
     """How long the hogs have been held to the least without enough of an effect."""
+    slow_ns: int | None = None
+    """When an fsync last took longer than a cap needs to begin."""
+    agreed_ns: int = 0
+    """How long everything has agreed that a cap should begin."""
 
 
 def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, Proposal]:
@@ -47,11 +51,14 @@ def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, 
     if guard.target_ns is None:
         return _hold_fixed(guard, state, hogs, scene, notices)
     seen = _measure(guard, hogs, scene)
+    state = _hear(guard, state, seen, scene)
+    if state.control.cap is None and not _may_begin(guard, state):
+        return msgspec.structs.replace(state, hogs=(), peak=peak), Proposal(notices=notices)
     aim = Aim(guard.target_ns, guard.capacity or max(peak, LEAST_CAPACITY), guard.floor)
     control, move = latency_target.step(aim, state.control, seen, scene.interval_ns)
     if control.cap is None:
         # Without a cap nobody is held: who the hogs are is asked anew in each tick.
-        after = GuardState(control, (), peak)
+        after = msgspec.structs.replace(state, control=control, hogs=(), peak=peak, futile_ns=0)
         return after, Proposal(notices=notices, ended=_why_let_go(move))
     text = (
         f"fsync or queue at {seen.latency_ns / 1e6:.1f} ms of {guard.target_ns / 1e6:.0f} ms;"
@@ -63,7 +70,32 @@ def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, 
     futile_ns = state.futile_ns + scene.interval_ns if is_futile else 0
     if hogs and futile_ns >= FUTILE_NS:
         notices = (*notices, Notice(hogs[0].target, _futile(reason, hogs[0].target, scene)))
-    return GuardState(control, hogs, peak, futile_ns=futile_ns), Proposal(wants, notices)
+    after = msgspec.structs.replace(
+        state, control=control, hogs=hogs, peak=peak, futile_ns=futile_ns
+    )
+    return after, Proposal(wants, notices)
+
+
+def _hear(guard: Guard, state: GuardState, seen: Signals, scene: Scene) -> GuardState:
+    """Take down whether this tick speaks for a cap."""
+    if seen.is_missing:
+        return msgspec.structs.replace(state, agreed_ns=0)
+    slow_ns = state.slow_ns
+    if guard.fsync_over_ns is not None and seen.fsync_ns > guard.fsync_over_ns:
+        slow_ns = scene.now_ns
+    is_slow = guard.fsync_over_ns is None or (
+        slow_ns is not None and scene.now_ns - slow_ns <= LATE_NS
+    )
+    agrees = is_slow and agree(guard.signs, scene.frame, guard.device)
+    agreed_ns = state.agreed_ns + scene.interval_ns if agrees else 0
+    return msgspec.structs.replace(state, slow_ns=slow_ns, agreed_ns=agreed_ns)
+
+
+def _may_begin(guard: Guard, state: GuardState) -> bool:
+    """Say whether it has agreed for long enough; the interval that has just ended counts."""
+    if guard.fsync_over_ns is None and guard.signs == NO_SIGNS:
+        return True
+    return state.agreed_ns > 0 and state.agreed_ns >= guard.for_ns
 
 
 def _hold_fixed(

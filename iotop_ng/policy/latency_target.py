@@ -72,7 +72,12 @@ class Signals(msgspec.Struct, frozen=True):
     @property
     def latency_ns(self) -> int:
         """L, the worst of what is known."""
-        return max(self.p99_ns if self.fsyncs else 0, self.age_ns, self.queue_ns or 0)
+        return max(self.fsync_ns, self.queue_ns or 0)
+
+    @property
+    def fsync_ns(self) -> int:
+        """The victims' own part of it; 0 when nobody called fsync."""
+        return max(self.p99_ns if self.fsyncs else 0, self.age_ns)
 
 
 class Aim(msgspec.Struct, frozen=True):

@@ -56,6 +56,22 @@ class Pattern(msgspec.Struct, frozen=True):
 ANYONE = Pattern()
 
 
+class Signs(msgspec.Struct, frozen=True):
+    """What has to be true beside a slow fsync: that it is the disk that is waited for.
+
+    An fsync can be slow for other reasons: a busy CPU, a lock, a program of its own. What is not
+    measured here is left out. docs/detection.md has the measurements.
+    """
+
+    pressure_over_pct: int = 0
+    """Share of the time in which somebody waited for I/O (PSI, some); 0: not asked."""
+    queue_over_ns: int = 0
+    """Mean time that a write took from its making to its end on the busiest disk; 0: not asked."""
+
+
+NO_SIGNS = Signs()
+
+
 class Rule(msgspec.Struct, frozen=True):
     """A process that writes more than X for Y while anyone's fsync p99 is over Z: do this for T."""
 
@@ -82,6 +98,8 @@ class Rule(msgspec.Struct, frozen=True):
     budget_bytes: int = 0
     errno_name: str = "ENOSPC"
     paths: tuple[str, ...] = ()
+    signs: Signs = NO_SIGNS
+    """What has to agree in the tick in which somebody is taken hold of."""
 
 
 class Guard(msgspec.Struct, frozen=True):
@@ -102,6 +120,12 @@ class Guard(msgspec.Struct, frozen=True):
     """Whose queue delay counts; "": of the one that is written to most."""
     scope: Scope = Scope.PROCESS
     lease_ns: int = RULE_LEASE_NS
+    fsync_over_ns: int | None = None
+    """A cap begins only when an fsync of the victims took longer; None: over half the target."""
+    signs: Signs = NO_SIGNS
+    """A cap begins only while these agree. What is capped stays so for as long as it is needed."""
+    for_ns: int = 0
+    """How long both have to hold before a cap begins."""
 
 
 class Rules(msgspec.Struct, frozen=True):

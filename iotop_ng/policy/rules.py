@@ -15,6 +15,8 @@
     writes_over = "50M/s"
     for = "3s"
     while_fsync_p99_over = "100ms"  # anyone's, or of victim = { ... }
+    while_io_pressure_over = "25%"  # PSI: somebody waited for I/O in that share of the time
+    while_queue_over = "30ms"       # mean time of a write on the busiest disk
     do = "throttle"                 # drop (to, budget, errno, paths) or notify
     to = "5M/s"                     # or "20%" of what it wrote
     lease = "60s"
@@ -25,6 +27,9 @@
     name = "commits"
     victim = { cgroup = "/system.slice/postgresql.service" }
     keep_fsync_p99 = "20ms"         # or cap = "100M/s": one fixed cap for all hogs together
+    while_fsync_p99_over = "100ms"  # a cap begins only while these hold, which may be left out:
+    while_io_pressure_over = "25%"  # without, as soon as fsync or the queue takes half the target
+    for = "500ms"
 """
 
 from __future__ import annotations
@@ -43,6 +48,7 @@ from iotop_ng.policy.rule import (
     Rule,
     Rules,
     Scope,
+    Signs,
 )
 from iotop_ng.policy.tables import Document, Table, shown
 
@@ -50,6 +56,7 @@ ERRNO_NAMES = ("ENOSPC", "EDQUOT", "EIO", "EPERM", "EAGAIN")
 SHORTEST_LEASE_NS = 5_000_000_000
 _PARTS = ("comm", "command", "user", "cgroup")
 _DROP_KEYS = ("budget", "errno", "paths")
+_BEGINNING = ("while_fsync_p99_over", "while_io_pressure_over", "while_queue_over")
 _NONE: tuple[str, ...] = ()
 
 
@@ -102,6 +109,7 @@ def _rule(table: Table) -> Rule:
         budget_bytes=table.take("budget", tables.size, 0),
         errno_name=table.take("errno", tables.choice(*ERRNO_NAMES), "ENOSPC"),
         paths=table.take("paths", tables.texts, _NONE),
+        signs=_signs(table),
     )
     table.end()
     _check_rule(table, rule)
@@ -149,6 +157,9 @@ def _guard(table: Table) -> Guard:
         device=table.take("device", tables.text, ""),
         scope=Scope(table.take("scope", tables.choice("process", "cgroup"), "process")),
         lease_ns=table.take("lease", _lease, RULE_LEASE_NS),
+        fsync_over_ns=_optional_span(table, "while_fsync_p99_over"),
+        signs=_signs(table),
+        for_ns=table.take("for", tables.time, 0),
     )
     table.end()
     _check_guard(table, guard)
@@ -159,13 +170,20 @@ def _check_guard(table: Table, guard: Guard) -> None:
     if table.has("cap") == table.has("keep_fsync_p99"):
         table.complain("a guard needs either keep_fsync_p99 or cap, and not both")
     if table.has("cap"):
-        for key in ("capacity", "floor", "device"):
+        for key in ("capacity", "floor", "device", "for", *_BEGINNING):
             if table.has(key):
                 table.complain(f"{key} has no meaning with a fixed cap", key)
     if guard.capacity and guard.floor >= guard.capacity:
         table.complain("floor is not below capacity", "floor")
     if guard.victim != ANYONE and guard.victim == guard.hogs:
         table.complain("victim and hogs are the same", "hogs")
+
+
+def _signs(table: Table) -> Signs:
+    return Signs(
+        pressure_over_pct=table.take("while_io_pressure_over", _percent, 0),
+        queue_over_ns=table.take("while_queue_over", tables.span, 0),
+    )
 
 
 def _complain_about_twins(found: list[Rule | Guard], tables_of: list[Table]) -> None:
@@ -214,8 +232,13 @@ def _lease(raw: object) -> int:
 
 def _rate_or_share(raw: object) -> tuple[int, int]:
     if isinstance(raw, str) and raw.strip().endswith("%"):
-        number = raw.strip().removesuffix("%").strip()
-        if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= 99):
-            raise UsageError(f"{shown(raw)}: expected 1% to 99%")
-        return 0, int(number)
+        return 0, _percent(raw)
     return tables.size(raw), 0
+
+
+def _percent(raw: object) -> int:
+    number = raw.strip().removesuffix("%").strip() if isinstance(raw, str) else ""
+    is_share = isinstance(raw, str) and raw.strip().endswith("%") and number.isascii()
+    if not (is_share and number.isdigit() and 1 <= int(number[:9]) <= 99):
+        raise UsageError(f"{shown(raw)}: expected 1% to 99%")
+    return int(number)

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from iotop_ng.model.frame import DeviceRow, Frame, Row
 from iotop_ng.policy.latency_target import Signals
-from iotop_ng.policy.rule import Pattern
+from iotop_ng.policy.rule import Pattern, Signs
 
 NS_PER_US = 1000
 NS_PER_S = 1_000_000_000
+LATE_NS = NS_PER_S
+"""A slow fsync counts at least this long: who syncs once a second is heard all the time."""
 
 
 def alive(frame: Frame) -> list[Row]:
@@ -46,15 +48,25 @@ def signals(
     """Return what one tick says about one guard."""
     calls = [row.fsync_per_s for row in suffering if row.fsync_per_s is not None]
     ns = frame.interval_s
-    queue_us = _queue_us(frame.devices, device)
+    delay_us = queue_us(frame.devices, device)
     return Signals(
         hog_bytes_per_s=_sum(row.write_bytes_per_s for row in hogs),
         fsyncs=round(sum(calls) * ns) if calls else None,
         p99_ns=int(max((row.fsync_p99_us or 0 for row in suffering), default=0) * NS_PER_US),
         age_ns=int(max((row.fsync_age_us or 0 for row in suffering), default=0) * NS_PER_US),
-        queue_ns=None if queue_us is None else int(queue_us * NS_PER_US),
+        queue_ns=None if delay_us is None else int(delay_us * NS_PER_US),
         is_lost=is_lost or ns <= 0,
     )
+
+
+def agree(signs: Signs, frame: Frame, device: str = "") -> bool:
+    """Say whether nothing that is asked and measured speaks against it."""
+    delay_us = queue_us(frame.devices, device)
+    asked = (
+        (frame.io_some_pct, signs.pressure_over_pct),
+        (None if delay_us is None else delay_us * NS_PER_US, signs.queue_over_ns),
+    )
+    return all(value > limit for value, limit in asked if limit and value is not None)
 
 
 def busiest(devices: Iterable[DeviceRow]) -> DeviceRow | None:
@@ -64,8 +76,13 @@ def busiest(devices: Iterable[DeviceRow]) -> DeviceRow | None:
     return most if most is not None and rates.get(most.name, 0) > 0 else None
 
 
-def _queue_us(devices: Sequence[DeviceRow], name: str) -> float | None:
-    """Return the mean time from a write's allocation to its completion; None: none completed."""
+def queue_us(devices: Sequence[DeviceRow], name: str = "") -> float | None:
+    """Return the mean time from a write's allocation to its completion; None: none completed.
+
+    Args:
+        devices: of one frame.
+        name: of the device; "" takes the one that is written to most.
+    """
     if not name:
         found = busiest(devices)
     else:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from iotop_ng.model.frame import Row
-from iotop_ng.policy.actions import NS_PER_S, Notice, Reason, Target
+from iotop_ng.policy.actions import Notice, Reason, Target
 from iotop_ng.policy.latency_target import BINDING_PCT, MISSING_TICKS
 from iotop_ng.policy.rule import Deed, Rule
 from iotop_ng.policy.scene import Proposal, Scene, Want
-from iotop_ng.policy.signals import latency_ns, victims, written
-
-LATE_NS = NS_PER_S
-"""A slow fsync counts at least this long: who syncs once a second is heard all the time."""
+from iotop_ng.policy.signals import LATE_NS, agree, latency_ns, victims, written
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -55,6 +52,8 @@ def advance(rule: Rule, state: TriggerState, scene: Scene) -> tuple[TriggerState
     for one in pending:
         is_due = scene.now_ns - one.since_ns >= rule.for_ns
         if one.target in held_targets or not is_due or not _is_slow(rule, state, scene):
+            continue
+        if not agree(rule.signs, scene.frame):
             continue
         reason = _reason(rule, state, one.target, scene)
         if rule.deed is Deed.NOTIFY:
