@@ -99,7 +99,9 @@ def _line(row: Row) -> str:
 
 
 def _cell(answer: Answer | None) -> str:
-    return "-" if answer is None else f"{answer.state} {answer.seconds:.0f} s"
+    if answer is None:
+        return "-"
+    return FAIL if answer.state == FAIL else f"{answer.state} {answer.seconds:.0f} s"
 
 
 def _remarks(rows: Iterable[Row]) -> list[str]:
