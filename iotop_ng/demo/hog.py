@@ -25,7 +25,7 @@ from iotop_ng.demo.modes import Layout, Mode
 from iotop_ng.demo.own_files import own_directory
 from iotop_ng.demo.pacing import Pace
 from iotop_ng.demo.report import About, Reading
-from iotop_ng.demo.ring import Ring
+from iotop_ng.demo.ring import Ring, Writeback
 from iotop_ng.demo.writer import Orders, Stream
 from iotop_ng.errors import IotopError
 
@@ -89,14 +89,16 @@ def run(job: Job, outside: Outside) -> None:
             should stop then, or all writers were ended by somebody else.
     """
     space.require(job.directory, space.space(job.directory), job.layout.span_bytes)
-    if note := space.NOTES.get(space.kind(job.directory)):
+    kind = space.kind(job.directory)
+    if note := space.NOTES.get(kind):
         outside.say(f"{job.directory} {note}")
     with own_directory(job.directory, "hog") as own, ExitStack() as stack:
         shared = SharedCounts(job.layout.streams)
         files = _files(job, own, stack)
         start_ns = time.monotonic_ns()
         paces = _paces(job)
-        writers = Writers(job, shared, files, paces, start_ns)
+        writeback = kernel.FileWriteback if kind == "overlay" else kernel.RangeWriteback
+        writers = Writers(job, shared, files, writeback, paces=paces, start_ns=start_ns)
         stack.callback(writers.end)
         Supervisor(job, outside, writers, shared=shared, paces=paces, start_ns=start_ns).run()
 
@@ -133,12 +135,15 @@ class Writers:
         job: Job,
         shared: SharedCounts,
         files: list[int],
+        writeback: Callable[[int], Writeback],
+        *,
         paces: list[Pace],
         start_ns: int,
     ) -> None:
         self._job = job
         self._shared = shared
         self._files = files
+        self._writeback = writeback
         self._paces = paces
         self._start_ns = start_ns
         # Every writer has the other end: it is at its end when the last of them has ended.
@@ -182,7 +187,7 @@ class Writers:
         job, layout = self._job, self._job.layout
         fd = self._files[number]
         behind = job.behind_bytes // layout.streams // layout.chunk_bytes
-        ring = Ring(kernel.RangeWriteback(fd), layout.chunk_bytes, layout.chunks, behind)
+        ring = Ring(self._writeback(fd), layout.chunk_bytes, layout.chunks, behind)
         fill = Fill(
             layout.mode.record_bytes,
             is_lines=layout.mode.is_lines,
@@ -234,6 +239,7 @@ class Supervisor:
         self._start_ns = start_ns
         self._outside = outside
         self._lost = [0] * shared.streams
+        self._stopped_ns: int | None = None
         self._before = Reading(start_ns, added([]), 0)
 
     def run(self) -> None:
@@ -299,6 +305,8 @@ class Supervisor:
 
     def _wind_up(self) -> None:
         """Let the writers wait for the disk, but not for ever, and end them."""
+        # What is wanted after this is not.
+        self._stopped_ns = time.monotonic_ns()
         self._shared.stop()
         clock, ending = self._outside.clock, self._outside.ending
         end_ns = clock.mono_ns() + _GRACE_NS
@@ -318,7 +326,8 @@ class Supervisor:
     def _reading(self) -> Reading:
         """Return the totals now; a writer that is held does not count what it loses: we do."""
         now_ns = time.monotonic_ns()
-        elapsed_ns = now_ns - self._start_ns
+        until_ns = now_ns if self._stopped_ns is None else self._stopped_ns
+        elapsed_ns = until_ns - self._start_ns
         lines: list[Counts] = []
         wanted = 0
         for number, pace in enumerate(self._paces):

@@ -21,7 +21,7 @@ class Writeback(Protocol):
         ...
 
     def finish(self, offset: int, size: int) -> None:
-        """Write what is dirty there, and return when nothing of it is dirty or under way."""
+        """Return when nothing of what was started there is dirty or under way."""
         ...
 
 
@@ -56,7 +56,7 @@ class Ring:
         It waits for the disk when the chunk is full and enough is under way.
         """
         self.offset += size
-        if self.offset % self._chunk:
+        if self.offset % self._chunk or not size:
             return
         done = self.offset - self._chunk
         self._writeback.start(done, self._chunk)
@@ -71,4 +71,5 @@ class Ring:
         while self._under_way:
             self._writeback.finish(self._under_way.popleft(), self._chunk)
         if part := self.offset % self._chunk:
+            self._writeback.start(self.offset - part, part)
             self._writeback.finish(self.offset - part, part)

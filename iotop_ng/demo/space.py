@@ -14,7 +14,8 @@ _GIB = 1 << 30
 NOTES = {
     "tmpfs": "is in memory (tmpfs): nothing of what is written there reaches a disk",
     "ramfs": "is in memory (ramfs): nothing of what is written there reaches a disk",
-    "overlay": "is on an overlay: what is written goes to the disk that its upper directory is on",
+    "overlay": "is on an overlay: what is written goes to the disk of its upper directory, by a"
+    " sync of each file whenever --queue is full",
 }
 """What one should know of a kind of file system before believing the numbers."""
 
