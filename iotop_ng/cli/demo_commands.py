@@ -16,6 +16,8 @@ Both programs write into directories of their own below --dir. When it ends, how
 are gone with their files, and nothing is in force any more. It needs root.
 
 \b
+  iotop-ng demo --headless
+                          baseline, flood, throttle, drop, guard: in numbers, and what helped
   iotop-ng demo hog       writes as runaway logs do
   iotop-ng demo victim    waits for the disk once a period, and says how long
 Both are plain programs that are of use alone."""
@@ -76,7 +78,7 @@ def _of_demo() -> list[click.Parameter]:
     """Return the options of the bare `demo`."""
     return [
         click.Option(
-            ["directory", "--dir"], default=".", metavar="DIR", show_default=True,
+            ["directory", "--directory", "--dir"], default=".", metavar="DIR", show_default=True,
             help="where the two write: on the disk that is to be flooded",
         ),
         click.Option(["script", "--script"], is_flag=True, help="press the keys, and end"),
@@ -89,6 +91,35 @@ def _of_demo() -> list[click.Parameter]:
             help="what the first line calls this machine [with --script: demo]",
         ),
         _seed("for all that is left to chance"),
+        *_of_headless(),
+    ]  # fmt: skip
+
+
+def _of_headless() -> list[click.Parameter]:
+    """Return what only `demo --headless` takes; None: not given."""
+    return [
+        click.Option(
+            ["headless", "--headless"], is_flag=True,
+            help="no screen: play it all and print a table; exit code 1 when nothing helped",
+        ),
+        click.Option(["json", "--json"], is_flag=True, help="headless: one JSON object, no table"),
+        click.Option(
+            ["seconds", "--seconds"], type=click.IntRange(3, 600), metavar="N",
+            help="headless: of each phase [10]",
+        ),
+        click.Option(
+            ["cap", "--cap"], metavar="RATE", help="headless: what throttle leaves to the hog [5M]"
+        ),
+        click.Option(
+            ["limit", "--limit"], type=float, metavar="MS",
+            help="headless: the victim's p99 that is still well, and that guard keeps"
+            " [twice what it is alone]",
+        ),
+        click.Option(["mode", "--mode"], metavar="MODE", help="headless: of the hog [lines]"),
+        click.Option(
+            ["engine", "--engine"], type=click.Choice(["own", "fio"]),
+            help="headless: who is the hog [own]",
+        ),
     ]  # fmt: skip
 
 

@@ -52,6 +52,20 @@ def simulate(*, scenario: str, **given: object) -> int:
     return _job("simulate")(name=scenario, **given)
 
 
+def demo(*, headless: bool, **given: object) -> int:
+    """Show the problem and what helps: on the screen, or in numbers."""
+    tour = {name: given.pop(name) for name in _OF_TOUR}
+    shared = {name: given.pop(name) for name in ("directory", "rate", "seed")}
+    options, others = (given, tour) if headless else (tour, given)
+    if wrong := next((name for name, value in others.items() if value), None):
+        where = "has no meaning with" if headless else "needs"
+        raise UsageError(f"--{wrong} {where} --headless")
+    job = _acting("demo_headless" if headless else "demo_tour")
+    return job(**shared, **options)
+
+
+_OF_TOUR = ("script", "host")
+
 JOBS: Jobs = {
     "doctor": _job("doctor"),
     "throttle": _acting("act", "throttle"),
@@ -61,7 +75,7 @@ JOBS: Jobs = {
     "guard": guard,
     "undo": _acting("undo"),
     "simulate": simulate,
-    "demo": _acting("demo_tour"),
+    "demo": demo,
     "demo hog": _acting("demo_hog"),
     "demo victim": _acting("demo_victim"),
 }
