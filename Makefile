@@ -9,7 +9,7 @@ TALLY := .venv/tally
 # Tests that load BPF or boot kernels do not share the machine with each other.
 .NOTPARALLEL:
 .PHONY: help run test test-unit test-kernel test-guest check lint format types layers bench \
-	bench-acting kernel-matrix clean
+	bench-acting bench-policies kernel-matrix clean
 
 help:
 	@echo "make run [ARGS='…']    the live screen (through sudo where that is needed)"
@@ -19,6 +19,7 @@ help:
 	@echo "make check             ruff, mypy, import-linter"
 	@echo "make bench [ARGS='…']  cost beside the other tools, as ratios (needs a quiet machine)"
 	@echo "make bench-acting      how exactly a throttle holds, and what its victim gains"
+	@echo "make bench-policies    docs/benchmark.md: our means beside the kernel's, 30 minutes"
 	@echo "make kernel-matrix     what works on each of Debian's kernels: writes docs/kernels.md"
 
 run:
@@ -76,6 +77,15 @@ bench:
 bench-acting:
 	@sh .ci/install bench
 	@for name in throttle victim; do $(PY) -m tests.bench.bench_$$name $(ARGS) || exit; done
+
+# A part that fails leaves its results of before; the report is made of all that there are.
+POLICIES := $(PY) -m tests.bench.policies
+bench-policies:
+	@sh .ci/install guest
+	-$(POLICIES) here --raw docs/benchmark/native-steady.jsonl $(ARGS)
+	-$(POLICIES) guest --scenario steady --raw docs/benchmark/guest-steady.jsonl $(ARGS)
+	-$(POLICIES) guest --scenario slow --raw docs/benchmark/guest-slow.jsonl $(ARGS)
+	$(POLICIES) report docs/benchmark/*.jsonl
 
 kernel-matrix:
 	@sh .ci/install guest
