@@ -22,7 +22,10 @@ _TARGETS = """\b
 TARGET is one of
   PID           a process
   cgroup:PATH   a cgroup with everything in it, such as cgroup:/system.slice/app.service
-  comm:NAME     the process of this name; with --all every process of this name"""
+  comm:NAME     the process of this name; with --all every process of this name
+  container:NAME
+                the container of this name or id (12 digits or more), of docker, podman,
+                containerd, CRI-O, LXC or systemd; pod/NAME where it is in a pod"""
 
 _STAYS = """\b
 It stays in the foreground and prints a line a second until the lease or the target ends, or
@@ -69,7 +72,7 @@ BPF LSM; `iotop-ng doctor` says whether this one has it.
 _RELEASE = """Take back what is in force on TARGETs, whoever set it: the screen, a command, a rule.
 
 \b
-TARGET is a PID, cgroup:PATH or comm:NAME, as `iotop-ng policies` prints it. --all takes back
+TARGET is a PID, cgroup:PATH, comm:NAME or container:NAME. --all takes back
 everything at once, and what a dead instance may have left behind."""
 
 _POLICIES = """List what is in force on this machine, of the screen, of commands and of rules.

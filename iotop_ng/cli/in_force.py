@@ -23,6 +23,7 @@ from iotop_ng.enforcers.orders import InForce
 from iotop_ng.errors import UsageError
 from iotop_ng.export.records import rfc3339
 from iotop_ng.policy.actions import CgroupTarget, ProcessTarget, Reason
+from iotop_ng.sources.containers import Containers
 
 NOTHING = "nothing is in force"
 INTERRUPTED = 130
@@ -117,7 +118,9 @@ def release(*, targets: Sequence[str], every: bool, dry_run: bool, json: bool, d
             )
     else:
         with closing(keeper):
-            taken, unmatched = _release(keeper, asked, every=every, dry_run=dry_run)
+            taken, unmatched = _release(
+                keeper, asked, Containers(desk.root), every=every, dry_run=dry_run
+            )
     if every and taken == Taken(SCHEMA, dry_run):
         complain(NOTHING)
     for one in unmatched:
@@ -138,12 +141,17 @@ def _undo(desk: Desk, *, dry_run: bool) -> tuple[str, ...]:
 
 
 def _release(
-    keeper: Keeper, asked: Sequence[Asked], *, every: bool, dry_run: bool
+    keeper: Keeper,
+    asked: Sequence[Asked],
+    containers: Containers,
+    *,
+    every: bool,
+    dry_run: bool,
 ) -> tuple[Taken, tuple[Asked, ...]]:
     """Release what is meant, and return with it those that nothing is in force on."""
     present = keeper.look(0).policies
-    meant = [p for p in present if every or any(_is_meant(one, p) for one in asked)]
-    unmatched = tuple(one for one in asked if not any(_is_meant(one, p) for p in meant))
+    meant = [p for p in present if every or any(_is_meant(one, p, containers) for one in asked)]
+    unmatched = tuple(one for one in asked if not any(_is_meant(one, p, containers) for p in meant))
     if dry_run or not meant:
         return Taken(SCHEMA, dry_run, tuple(policy.name for policy in meant)), unmatched
     ids = None if every else tuple(policy.id for policy in meant)
@@ -151,11 +159,16 @@ def _release(
     return Taken(SCHEMA, dry_run, released.names, problems=released.problems), unmatched
 
 
-def _is_meant(asked: Asked, policy: InForce) -> bool:
+def _is_meant(asked: Asked, policy: InForce, containers: Containers) -> bool:
     """Say whether a policy is on what a TARGET names; releasing too much harms nobody."""
     match policy.order.target:
         case ProcessTarget(pid=pid):
             by_name = asked.kind == "comm" and policy.name.rpartition("[")[0] == asked.value
             return by_name or (asked.kind == "pid" and int(asked.value) == pid)
         case CgroupTarget(path=path):
+            if asked.kind == "container":
+                # One that has ended is known by the name that its policy was given.
+                container = containers.of(path)
+                is_called = container is not None and container.is_called(asked.value)
+                return is_called or policy.name == asked.value
             return asked.kind == "cgroup" and path.rstrip("/") == asked.value.rstrip("/")

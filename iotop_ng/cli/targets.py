@@ -12,12 +12,15 @@ from iotop_ng.config.checks import HIGHEST_PID, quoted
 from iotop_ng.errors import TargetError, UsageError
 from iotop_ng.policy.actions import CgroupTarget, ProcessTarget, Target
 from iotop_ng.sample import process_key
+from iotop_ng.sources.containers import Containers, called
 from iotop_ng.sources.identity import Identities, parse_stat
 from iotop_ng.sources.kept_file import read_small
 from iotop_ng.units import clean
 
 CGROUP_MOUNT = "/sys/fs/cgroup"
 _SHOWN = 12
+_NAMED = frozenset({"comm", "container"})
+"""Kinds of TARGET that may mean several."""
 _PID = re.compile(r"0*[0-9]{1,9}", re.ASCII)
 """No longer number is read: one of a million digits takes Python seconds."""
 _TGID = re.compile(rb"^Tgid:\s*([0-9]+)$", re.MULTILINE)
@@ -27,7 +30,7 @@ class Asked(NamedTuple):
     """A TARGET as it was written."""
 
     kind: str
-    """pid, cgroup or comm."""
+    """pid, cgroup, comm or container."""
     value: str
 
     def __str__(self) -> str:
@@ -48,17 +51,18 @@ def parse_target(text: str) -> Asked:
     """Return what a TARGET asks for.
 
     Raises:
-        UsageError: it is neither a PID nor cgroup:PATH nor comm:NAME.
+        UsageError: it is none of PID, cgroup:PATH, comm:NAME and container:NAME.
     """
     kind, _, value = text.partition(":")
     if _PID.fullmatch(text) and 1 <= int(text) <= HIGHEST_PID:
         return Asked("pid", str(int(text)))
-    if kind == "comm" and value.strip():
+    if kind in _NAMED and value.strip():
         return Asked(kind, value)
     if kind == "cgroup" and (path := _cgroup_path(value)):
         return Asked(kind, path)
     raise UsageError(
-        f"TARGET {quoted(text)}: expected a PID (1 to {HIGHEST_PID}), cgroup:/PATH or comm:NAME"
+        f"TARGET {quoted(text)}: expected a PID (1 to {HIGHEST_PID}), cgroup:/PATH, comm:NAME"
+        " or container:NAME"
     )
 
 
@@ -73,8 +77,11 @@ def parse_targets(texts: Sequence[str], *, every: bool) -> tuple[Asked, ...]:
         UsageError: one is wrong, or --all stands without a name.
     """
     asked = tuple(dict.fromkeys(parse_target(text) for text in texts))
-    if every and not any(one.kind == "comm" for one in asked):
-        raise UsageError("--all takes every process of a name: it has no meaning without comm:NAME")
+    if every and not any(one.kind in _NAMED for one in asked):
+        raise UsageError(
+            "--all takes every process or container of a name: it has no meaning without comm:NAME"
+            " or container:NAME"
+        )
     return asked
 
 
@@ -92,13 +99,14 @@ class Finder:
     def __init__(self, root: Path = Path("/")) -> None:
         self._proc = root / "proc"
         self._identities = Identities(root)
+        self._containers = Containers(root)
 
     def find(self, asked: Iterable[Asked], *, every: bool) -> tuple[Found, ...]:
         """Return the targets, each once.
 
         Raises:
             TargetError: a process is gone or no process, or nobody has the name.
-            UsageError: a name is that of several processes, which it lists.
+            UsageError: a name is that of several processes or containers, which it lists.
         """
         found: dict[Target, Found] = {}
         for one in asked:
@@ -112,6 +120,8 @@ class Finder:
                 return (Found(CgroupTarget(asked.value), asked.value),)
             case "comm":
                 return self._called(asked.value, every=every)
+            case "container":
+                return self._contained(asked.value, every=every)
             case _:
                 return (self._process(int(asked.value)),)
 
@@ -137,13 +147,28 @@ class Finder:
         if not found:
             raise TargetError(f"comm:{clean(name, 64)}: no process is called that")
         if len(found) > 1 and not every:
-            first = ", ".join(one.name for one in found[:_SHOWN])
-            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
             raise UsageError(
-                f"comm:{clean(name, 64)} means {len(found)} processes: {first}{more};"
-                " name one by its PID, or add --all"
+                f"comm:{clean(name, 64)} means {len(found)} processes:"
+                f" {_listed([one.name for one in found])}; name one by its PID, or add --all"
             )
         return tuple(found)
+
+    def _contained(self, name: str, *, every: bool) -> tuple[Found, ...]:
+        """Return the containers of a name that processes are in."""
+        paths = {self._identities.cgroup(pid) for pid in self.pids()} - {None}
+        present = [one for path in paths if path and (one := self._containers.of(path))]
+        found = called(name, present)
+        if not found:
+            shown = sorted({one.shown for one in present})
+            there = f"there is {_listed(shown)}" if shown else "there is none with processes"
+            raise TargetError(f"container:{clean(name, 64)}: no container is called that; {there}")
+        if len(found) > 1 and not every:
+            raise UsageError(
+                f"container:{clean(name, 64)} means {len(found)} containers:"
+                f" {_listed([f'{one.shown} ({one.short})' for one in found])};"
+                " name one by its id, or add --all"
+            )
+        return tuple(Found(CgroupTarget(one.cgroup), one.shown, every) for one in found)
 
     def _alive(self, pid: int) -> tuple[Found, ...]:
         """Return a process, nothing when it ended while we looked."""
@@ -159,6 +184,11 @@ class Finder:
     def _comm(self, pid: int) -> str:
         stat = parse_stat(read_small(self._proc / str(pid) / "stat", 4096) or b"")
         return "" if stat is None else stat.comm
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _cgroup_path(text: str) -> str:

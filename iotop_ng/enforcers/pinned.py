@@ -26,6 +26,7 @@ from iotop_ng.model.frame import Row
 from iotop_ng.policy.actions import CgroupTarget, ProcessTarget, Target
 from iotop_ng.policy.protect import Guarded, Protection, is_below
 from iotop_ng.sample import process_key
+from iotop_ng.sources.containers import Containers
 from iotop_ng.sources.identity import Described, Identities
 from iotop_ng.sources.kept_file import read_small
 from iotop_ng.units import clean
@@ -93,8 +94,8 @@ class PinnedCgroup:
     """A cgroup by its path, in every hierarchy that has this path, with the inode of each."""
 
     def __init__(
-        self, target: CgroupTarget, places: tuple[Cgroup, ...], cgroups: Cgroups,
-        identities: Identities, proc: Path,
+        self, target: CgroupTarget, places: tuple[Cgroup, ...], cgroups: Cgroups, *,
+        name: str, identities: Identities, proc: Path,
     ) -> None:  # fmt: skip
         self._target = target
         self.places = places
@@ -102,6 +103,7 @@ class PinnedCgroup:
         self._cgroups = cgroups
         self._identities = identities
         self._proc = proc
+        self._name = name
 
     @property
     def target(self) -> CgroupTarget:
@@ -110,8 +112,8 @@ class PinnedCgroup:
 
     @property
     def name(self) -> str:
-        """The path, cleaned."""
-        return clean(self._target.path, 512)
+        """The path, cleaned; a container's own name."""
+        return self._name
 
     def check(self) -> None:
         """Look again.
@@ -167,6 +169,7 @@ class HostPinner:
         self._namespace = namespace
         self._identities = Identities(root)
         self._cgroups = Cgroups(root)
+        self._containers = Containers(root)
 
     def pin(self, target: Target) -> PinnedProcess | PinnedCgroup:
         """Find it and hold on to it.
@@ -239,7 +242,13 @@ class HostPinner:
         places = tuple(place for place in found if place is not None)
         if not places or not target.path.startswith("/"):
             raise TargetError(f"there is no cgroup {clean(target.path, 512)}")
-        return PinnedCgroup(target, places, self._cgroups, self._identities, self._proc)
+        container = self._containers.of(_normal(target.path))
+        # What is below the container's own cgroup is only a part of it.
+        is_whole = container is not None and container.cgroup == _normal(target.path)
+        name = container.shown if container and is_whole else clean(target.path, 512)
+        return PinnedCgroup(
+            target, places, self._cgroups, name=name, identities=self._identities, proc=self._proc
+        )
 
     def _hierarchies(self) -> list[Path]:
         """Return where v2 and each hierarchy of v1 are mounted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotop_ng.cli.meter import Meter
-from iotop_ng.cli.targets import Asked, Finder, parse_target, parse_targets, shown
+from iotop_ng.cli.targets import Asked, Finder, Found, parse_target, parse_targets, shown
 from iotop_ng.clock import NS_PER_S, ManualClock
 from iotop_ng.errors import TargetError, UsageError
 from iotop_ng.policy.actions import CgroupTarget, ProcessTarget
@@ -18,6 +19,8 @@ from iotop_ng.sample import process_key
 from tests.fakes.procfs import FakeIo, FakeProc
 
 MB = 1 << 20
+ID = "a" * 64
+OTHER_ID = "b" * 64
 
 
 @pytest.fixture
@@ -33,6 +36,13 @@ def start(proc: FakeProc, pid: int, comm: str) -> None:
     proc.write(f"proc/{pid}/status", f"Name:\t{comm}\nTgid:\t{pid}\n")
 
 
+def contain(proc: FakeProc, pid: int, number: str, name: str, below: str = "") -> None:
+    """Put a process into a container of docker."""
+    proc.start(pid, "app", cgroup=f"0::/system.slice/docker-{number}.scope{below}\n")
+    config = json.dumps({"Name": f"/{name}"})
+    proc.write(f"var/lib/docker/containers/{number}/config.v2.json", config)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -46,6 +56,8 @@ def start(proc: FakeProc, pid: int, comm: str) -> None:
         ("cgroup:/a//b/", Asked("cgroup", "/a/b")),
         ("cgroup:/sys/fs/cgroup/a", Asked("cgroup", "/a")),
         ("cgroup:/", Asked("cgroup", "/")),
+        ("container:web", Asked("container", "web")),
+        ("container:web-0/app", Asked("container", "web-0/app")),
     ],
 )
 def test_targets_are_read(text: str, expected: Asked) -> None:
@@ -53,7 +65,10 @@ def test_targets_are_read(text: str, expected: Asked) -> None:
     assert parse_target(str(expected)) == expected
 
 
-@given(st.text(max_size=40) | st.from_regex(r"(comm|cgroup|[0-9]{1,9}):?.{0,8}", fullmatch=True))
+@given(
+    st.text(max_size=40)
+    | st.from_regex(r"(comm|cgroup|container|[0-9]{1,9}):?.{0,8}", fullmatch=True)
+)
 def test_any_text_is_a_target_or_a_mistake_of_one_line(text: str) -> None:
     try:
         said = str(parse_target(text))
@@ -115,6 +130,42 @@ def test_a_name_never_means_ourselves(proc: FakeProc) -> None:
     (found,) = Finder(proc.root).find([Asked("comm", "dd")], every=False)
 
     assert found.name == "dd[42]"
+
+
+def test_a_container_is_its_cgroup(proc: FakeProc) -> None:
+    """However deep in it the processes are."""
+    contain(proc, 50, ID, "web")
+    contain(proc, 51, ID, "web", below="/init.scope")
+    contain(proc, 52, OTHER_ID, "db")
+
+    (found,) = Finder(proc.root).find(parse_targets(["container:web"], every=False), every=False)
+
+    assert found == Found(CgroupTarget(f"/system.slice/docker-{ID}.scope"), "web")
+    assert shown(found.target) == f"cgroup:/system.slice/docker-{ID}.scope"
+
+
+def test_a_name_of_two_containers_is_refused_without_all(proc: FakeProc) -> None:
+    """It lists both, with what tells them apart."""
+    contain(proc, 50, ID, "web")
+    contain(proc, 51, OTHER_ID, "web")
+    asked = parse_targets(["container:web"], every=True)
+
+    with pytest.raises(UsageError) as caught:
+        Finder(proc.root).find(asked, every=False)
+
+    assert "web (docker-aaaaaaaaaaaa), web (docker-bbbbbbbbbbbb)" in str(caught.value)
+    assert [one.is_swept for one in Finder(proc.root).find(asked, every=True)] == [True, True]
+    (by_id,) = Finder(proc.root).find([Asked("container", ID[:12])], every=False)
+    assert by_id.target == CgroupTarget(f"/system.slice/docker-{ID}.scope")
+
+
+def test_a_container_that_is_not_there_is_said_with_those_that_are(proc: FakeProc) -> None:
+    with pytest.raises(TargetError, match="there is none with processes"):
+        Finder(proc.root).find([Asked("container", "web")], every=False)
+    contain(proc, 50, ID, "db")
+
+    with pytest.raises(TargetError, match="no container is called that; there is db"):
+        Finder(proc.root).find([Asked("container", "web")], every=False)
 
 
 def test_the_meter_counts_from_its_first_reading(proc: FakeProc) -> None:
