@@ -9,7 +9,7 @@ TALLY := .venv/tally
 # Tests that load BPF or boot kernels do not share the machine with each other.
 .NOTPARALLEL:
 .PHONY: help run test test-unit test-kernel test-guest check lint format types layers bench \
-	bench-acting bench-policies kernel-matrix clean
+	bench-acting bench-policies kernel-matrix cast clean
 
 help:
 	@echo "make run [ARGS='…']    the live screen (through sudo where that is needed)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-acting      how exactly a throttle holds, and what its victim gains"
 	@echo "make bench-policies    docs/benchmark.md: our means beside the kernel's, 30 minutes"
 	@echo "make kernel-matrix     what works on each of Debian's kernels: writes docs/kernels.md"
+	@echo "make cast              record the demo with asciinema into docs/demo.cast, with a picture"
 
 run:
 	@sh .ci/install run
@@ -90,6 +91,12 @@ bench-policies:
 kernel-matrix:
 	@sh .ci/install guest
 	@$(PY) -m tests.guest.matrix $(ARGS)
+
+# ARGS: --directory DIR on the disk that is flooded, --size 120x36, or --guest.
+cast:
+	@$(if $(findstring --guest,$(ARGS)),sh .ci/install guest,:)
+	@sh .ci/install cast
+	@$(PY) -m tests.cast.record $(ARGS)
 
 clean:
 	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -82,6 +82,7 @@ def _of_demo() -> list[click.Parameter]:
             help="where the two write: on the disk that is to be flooded",
         ),
         click.Option(["script", "--script"], is_flag=True, help="press the keys, and end"),
+        click.Option(["mode", "--mode"], metavar="MODE", help="how log-flood writes [lines]"),
         click.Option(
             ["rate", "--rate"], default="max", metavar="RATE", show_default=True,
             help="what log-flood wants to write per second",
@@ -115,7 +116,6 @@ def _of_headless() -> list[click.Parameter]:
             help="headless: the victim's p99 that is still well, and that guard keeps"
             " [twice what it is alone]",
         ),
-        click.Option(["mode", "--mode"], metavar="MODE", help="headless: of the hog [lines]"),
         click.Option(
             ["engine", "--engine"], type=click.Choice(["own", "fio"]),
             help="headless: who is the hog [own]",

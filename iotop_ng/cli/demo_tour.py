@@ -7,10 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from iotop_ng.cli import demo_actors, screen
+from iotop_ng.cli import screen
+from iotop_ng.cli.demo_actors import Part, playing
 from iotop_ng.cli.desk import Desk
+from iotop_ng.config.checks import quoted
 from iotop_ng.config.layers import Flags, load
 from iotop_ng.config.settings import Settings
+from iotop_ng.demo.modes import DEFAULT_MODE
 from iotop_ng.errors import IotopError, UsageError
 
 HOST = "demo"
@@ -18,13 +21,23 @@ HOST = "demo"
 MIN_WIDTH, MIN_HEIGHT = 80, 24
 
 
-def run(*, directory: str, script: bool, rate: str, seed: int, host: str | None, desk: Desk) -> int:
+def run(
+    *,
+    directory: str,
+    mode: str | None,
+    rate: str,
+    script: bool,
+    seed: int,
+    host: str | None,
+    desk: Desk,
+) -> int:
     """Show the tour until it is left, and print what it measured; return the exit code.
 
     Args:
         directory: where hog and victim write.
-        script: press the keys by itself, and look the same on every machine.
+        mode: of the hog; None: its own first one.
         rate: of the hog.
+        script: press the keys by itself, and look the same on every machine.
         seed: of everything that is left to chance.
         host: what the first line calls this machine; None: its name.
         desk: whether we are root.
@@ -32,16 +45,20 @@ def run(*, directory: str, script: bool, rate: str, seed: int, host: str | None,
     Raises:
         IotopError: it cannot be shown here.
     """
+    where = Path(directory).resolve()
+    if not where.is_dir():
+        raise UsageError(f"--directory {quoted(directory)}: no such directory")
     desk.need_root("demo")
     if not sys.stdout.isatty():
-        raise IotopError("stdout is no terminal: iotop-ng demo --headless needs none")
+        raise IotopError("stdout is no terminal; iotop-ng demo --headless needs none")
     _need_room()
     settings = settings_for(script=script)
     screen.take_keyboard()
     # Textual takes 150 ms and 20 MiB: nothing else pays for it.
     from iotop_ng.view import tour_app, tour_words  # noqa: PLC0415
 
-    with demo_actors.playing(Path(directory), rate=rate, seed=seed) as actors:
+    part = Part(where, mode or DEFAULT_MODE, rate, seed)
+    with playing(part) as actors:
         tour = tour_app.run(
             settings,
             actors,

@@ -55,7 +55,7 @@ def simulate(*, scenario: str, **given: object) -> int:
 def demo(*, headless: bool, **given: object) -> int:
     """Show the problem and what helps: on the screen, or in numbers."""
     tour = {name: given.pop(name) for name in _OF_TOUR}
-    shared = {name: given.pop(name) for name in ("directory", "rate", "seed")}
+    shared = {name: given.pop(name) for name in ("directory", "mode", "rate", "seed")}
     options, others = (given, tour) if headless else (tour, given)
     if wrong := next((name for name, value in others.items() if value), None):
         where = "has no meaning with" if headless else "needs"

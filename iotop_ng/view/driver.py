@@ -8,6 +8,7 @@ mode for the terminal's own), and blocks for ever on a terminal that is gone.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 _PIXEL_MOUSE_OFF = "\x1b[?1016l"
 _POINTER_DEFAULT = "\x1b]22;default\x07"
 _POINTER = "\x1b]22;"
+_STRAY = re.compile(
+    r"\x1b\[\?(?:2026|2048)\$p"  # questions: the viewer's terminal would answer into his shell
+    r"|\x1b\[\?(?:1000|1002|1003|1004|1005|1006|1015|1016|2004|2026|2048)[hl]"
+    r"|\x1b\[[<>=?][0-9;]*u"  # kitty keys
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: pointer shapes, titles
+)
+"""What a recording must not do to the terminal in which it is played."""
 
 
 def is_recorded(environ: Mapping[str, str]) -> bool:
@@ -48,7 +56,7 @@ class CarefulDriver(LinuxDriver):
         self.is_leaving = False
         """The application ends; it is not to take the terminal again."""
         self._has_pointer = False
-        recorded = is_recorded(os.environ)
+        recorded = self._is_recorded = is_recorded(os.environ)
         if recorded:
             # Textual reads its environment at import, which was long ago.
             setattr(constants, "DISABLE_KITTY_KEY", True)  # noqa: B010 - it is typed Final
@@ -60,6 +68,8 @@ class CarefulDriver(LinuxDriver):
 
     def write(self, data: str) -> None:
         """Write to the terminal; a terminal that is gone takes nothing and blocks nothing."""
+        if self._is_recorded:
+            data = _STRAY.sub("", data)
         if self._has_writer():
             self._has_pointer = self._has_pointer or data.startswith(_POINTER)
             super().write(data)

@@ -19,7 +19,7 @@ from iotop_ng.policy.scores import Operation
 SETTLE_NS = NS_PER_S
 """What happens so soon after a change belongs to neither side of it."""
 RECENT_NS = 3 * NS_PER_S
-"""What "now" means; at 20 operations a second there are 60 in it."""
+"""What "now" means; at 50 operations a second there are 150 in it."""
 LEAST_TARGET_NS = 2_000_000
 GUARD_FACTOR = 2
 """The guard is to keep the victim within this many times of what it has alone."""

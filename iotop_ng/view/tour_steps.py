@@ -58,7 +58,7 @@ STEPS: tuple[Step, ...] = (
         "alone",
         1,
         "Before",
-        "victim appends 4 KB and waits for the disk (fsync), 20 times a second. FSYNC in its row "
+        "victim appends 4 KB and waits for the disk (fsync), 50 times a second. FSYNC in its row "
         "says how long it waits. Nothing else writes here yet.",
         is_done=_always,
         least_s=6,
