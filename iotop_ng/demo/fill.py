@@ -14,6 +14,8 @@ from typing import final
 
 _POOL_BYTES = 4 << 20
 _PAGE = 4096
+_LINES = 8191  # prime
+_MOST_STRIDE = 64
 _GAP = 4099  # 3 more than a page: 4096 records until two of them divide the pool alike
 NEWLINE = b"\n"
 
@@ -32,11 +34,13 @@ class Fill:
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._size = record_bytes
         self._place = 0
+        self._left = 0
+        """Lines until each has come once."""
+        self._stride = 1
         # A large record slides through a pool of its size and a bit.
         pool = self._random.randbytes(max(_POOL_BYTES, record_bytes + _PAGE * 64))
         if is_lines:
             pool = pool.replace(NEWLINE, b"\r")
-        self._is_lines = is_lines
         self._pool = memoryview(pool)
         self._lines = self._cut(pool) if is_lines and _PAGE > record_bytes > 1 else []
 
@@ -45,12 +49,27 @@ class Fill:
         if self._size == 1:
             return self._single(calls)
         if self._lines:
-            return iter(self._random.choices(self._lines, k=calls))
+            return iter(self._shuffled(calls))
         return self._sliding(calls)
+
+    def _shuffled(self, calls: int) -> list[memoryview | bytes]:
+        """Return lines by a stride that changes each lap: each comes once in a lap."""
+        taken: list[memoryview | bytes] = []
+        lines = self._lines
+        while len(taken) < calls:
+            if not self._left:
+                self._left, self._stride = len(lines), self._random.randrange(1, _MOST_STRIDE)
+            end = self._place + self._stride * min(calls - len(taken), self._left)
+            piece = lines[self._place : end : self._stride]
+            taken += piece
+            self._left -= len(piece)
+            self._place = (self._place + self._stride * len(piece)) % len(lines)
+        return taken
 
     def _cut(self, pool: bytes) -> list[memoryview | bytes]:
         body = self._size - len(NEWLINE)
-        return [pool[at : at + body] + NEWLINE for at in range(0, len(pool) - body, body)]
+        # A prime number of them: any stride comes by all.
+        return [pool[at : at + body] + NEWLINE for at in range(0, _LINES * body, body)]
 
     def _single(self, calls: int) -> Iterator[memoryview | bytes]:
         for _ in range(calls):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, final
 
 from iotop_ng.clock import NS_PER_S, Clock
-from iotop_ng.demo import kernel, report, space
+from iotop_ng.demo import kernel, leftovers, report, space
 from iotop_ng.demo.counts import Counts, SharedCounts, added
 from iotop_ng.demo.fill import Fill
 from iotop_ng.demo.modes import Layout, Mode
@@ -88,11 +88,14 @@ def run(job: Job, outside: Outside) -> None:
         IotopError: there is too little room, files cannot be made, writes are refused and it
             should stop then, or all writers were ended by somebody else.
     """
+    for path in leftovers.remove(job.directory, "iotop-ng-hog-"):
+        outside.say(f"removed {path}, which a hog that was killed had left")
     space.require(job.directory, space.space(job.directory), job.layout.span_bytes)
     kind = space.kind(job.directory)
     if note := space.NOTES.get(kind):
         outside.say(f"{job.directory} {note}")
     with own_directory(job.directory, "hog") as own, ExitStack() as stack:
+        stack.enter_context(leftovers.held(own))
         shared = SharedCounts(job.layout.streams)
         files = _files(job, own, stack)
         start_ns = time.monotonic_ns()

@@ -35,7 +35,7 @@ class Mode(NamedTuple):
 _ALL = (
     Mode("lines", 512, 1, 1, "lines of 512 bytes, one call each, in a tight loop", is_lines=True),
     Mode("big", 8 * MIB, 1, 1, "8 MiB in one call"),
-    Mode("bytes", 1, 1, 1, "single bytes, every other one a newline, one call each"),
+    Mode("bytes", 1, 1, 1, "single bytes, every other one a newline, one call each", is_lines=True),
     Mode("threads", 64 * KIB, 1, 16, "one process of 16 threads, 64 KiB per call"),
     Mode("processes", 4 * KIB, 16, 1, "16 processes, 4 KiB per call"),
     Mode("fsync", 4 * KIB, 4, 1, "4 processes, 4 KiB and an fsync per call", is_synced=True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -88,7 +87,7 @@ def test_every_byte_reaches_the_disk_once(
         assert wrote.on_disk_bytes >= 0.98 * written
     else:
         assert wrote.on_disk_bytes == pytest.approx(written, rel=0.02)
-    assert os.listdir(fs.path) == ["lost+found"]
+    assert [left.name for left in fs.path.iterdir()] == ["lost+found"]
 
 
 def test_on_an_overlay_every_byte_reaches_the_disk_below(mount: MakeMount) -> None:
