@@ -115,7 +115,7 @@ def bars(title: str, values: Mapping[str, Spread], limit: float) -> str:
         top = _TOP + number * (_BAR + _GAP) + _GAP / 2
         parts.append(_text(_NAMES - 8, top + 13, name, "end"))
         if math.isnan(spread.median):
-            parts.append(_text(_NAMES + 6, top + 13, "not here", "start"))
+            parts.append(_text(_NAMES + 6, top + 13, "no result", "start"))
             continue
         middle = top + _BAR / 2
         parts += [
@@ -124,13 +124,17 @@ def bars(title: str, values: Mapping[str, Spread], limit: float) -> str:
                 f' height="{_BAR}" fill="{color_of(name)}"/>'
             ),
             _stroke("#222", x(spread.least), middle, x(spread.most), middle),
-            _text(x(spread.most) + 6, top + 13, f"{spread.median:.3g}", "start"),
+            _text(x(spread.most) + 6, top + 13, _short(spread.median), "start"),
         ]
     parts += [
         _stroke("#c33c2e", x(limit), _TOP, x(limit), bottom),
         _text(x(limit), height - 14, f"limit {limit:g}", "middle"),
     ]
     return _svg(height, title, parts)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def color_of(name: str) -> str:
@@ -145,11 +149,15 @@ def _labels(
 
     Also whether the name stands to the left of the point, as there is no room on the right.
     """
-    last = {True: -math.inf, False: -math.inf}
-    for point in sorted(points, key=lambda one: -one.up.median):
-        is_left = point.across.median > _NAME_FITS
-        last[is_left] = max(y(point.up.median) + 4, last[is_left] + 13)
-        yield point, last[is_left], is_left
+    # From the edges inwards, so that no name leaves the picture.
+    for is_upper in (True, False):
+        sign = 1 if is_upper else -1
+        last = dict.fromkeys((True, False), -math.inf)
+        here = (one for one in points if (one.up.median >= 50) is is_upper)
+        for point in sorted(here, key=lambda one: -sign * one.up.median):
+            is_left = point.across.median > _NAME_FITS
+            last[is_left] = max(sign * (y(point.up.median) + 4), last[is_left] + 13)
+            yield point, sign * last[is_left], is_left
 
 
 def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:

@@ -88,11 +88,12 @@ def pictures(files: Mapping[str, Measured]) -> dict[str, str]:
         scores = _scores(measured)
         points = [Point(who, one["work_csv"], one["isol"]) for who, one in scores.items() if one]
         nothing = Spread(*[math.nan] * 3)
+        scenario = SCENARIOS[measured.setting.scenario]
         found[f"{name}-scores.svg"] = scatter(
-            f"{_title(measured)}: isol against work-csv", points, (WORK_GOAL, ISOL_GOAL)
+            f"isol against work-csv: {scenario}", points, (WORK_GOAL, ISOL_GOAL)
         )
         found[f"{name}-p99.svg"] = bars(
-            f"{_title(measured)}: the victim's fsync p99, ms",
+            f"the victim's fsync p99, ms: {scenario}",
             {who: one.get("p99", nothing) for who, one in scores.items()},
             measured.setting.limit_ms,
         )

@@ -267,35 +267,6 @@ class Bench:
         return tuple(found)
 
 
-def compare(
-    bench: Bench,
-    options: Options,
-    write: Callable[[Line], None],
-    say: Callable[[str], None],
-    contestants: Sequence[Contestant] = CONTESTANTS,
-) -> None:
-    """Run everything; a contestant that fails is told of and does not end the others.
-
-    Raises:
-        IotopError: victim and device cannot be measured at all.
-    """
-    write(bench.calibrate())
-    chosen: list[Contestant | None] = [
-        one for one in contestants if not options.only or one.name in options.only
-    ]
-    each_round = len(chosen) + 1
-    for place, contestant in enumerate(interleaved([None, *chosen], options.rounds)):
-        number = place // each_round
-        name = ALONE if contestant is None else contestant.name
-        line = attempt(bench, contestant, number)
-        write(line)
-        problem = line.why if isinstance(line, Missing) else line.note
-        say(f"round {number + 1} of {options.rounds}: {name}{f': {problem}' if problem else ''}")
-        if not (isinstance(line, Missing) and line.never_ran):
-            with contextlib.suppress(IotopError, OSError):
-                bench.rest()
-
-
 class Runs(Protocol):
     """What makes runs; `Bench` does."""
 
@@ -306,6 +277,44 @@ class Runs(Protocol):
     def run(self, contestant: Contestant, number: int) -> Run:
         """Watch one contestant."""
         ...
+
+    def rest(self) -> None:
+        """Let the device come to rest."""
+        ...
+
+
+def compare(
+    bench: Bench, options: Options, write: Callable[[Line], None], say: Callable[[str], None]
+) -> None:
+    """Measure what is there, and then everybody.
+
+    Raises:
+        IotopError: victim and device cannot be measured at all.
+    """
+    write(bench.calibrate())
+    chosen = [one for one in CONTESTANTS if not options.only or one.name in options.only]
+    compare_runs(bench, chosen, options.rounds, write, say)
+
+
+def compare_runs(
+    bench: Runs,
+    chosen: Sequence[Contestant],
+    rounds: int,
+    write: Callable[[Line], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run everybody in each round; one that fails is told of and does not end the others."""
+    everybody: list[Contestant | None] = [None, *chosen]
+    for place, contestant in enumerate(interleaved(everybody, rounds)):
+        number = place // len(everybody)
+        line = attempt(bench, contestant, number)
+        write(line)
+        problem = line.why if isinstance(line, Missing) else line.note
+        text = f"round {number + 1} of {rounds}: {line.contestant}"
+        say(f"{text}: {problem}" if problem else text)
+        if not (isinstance(line, Missing) and line.never_ran):
+            with contextlib.suppress(IotopError, OSError):
+                bench.rest()
 
 
 def attempt(bench: Runs, contestant: Contestant | None, number: int) -> Run | Missing:
