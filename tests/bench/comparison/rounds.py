@@ -14,7 +14,6 @@ from typing import NamedTuple, Protocol
 from iotop_ng.demo.figures import limit_of
 from iotop_ng.enforcers.client import KeeperClient, this_author
 from iotop_ng.errors import IotopError
-from iotop_ng.policy.actions import ProcessTarget
 from iotop_ng.policy.scores import Operation
 from iotop_ng.sources.build import compiled_for
 from tests.bench.comparison.contestants import CONTESTANTS, Contestant, Guard, Setup, Unavailable
@@ -27,7 +26,6 @@ from tests.bench.comparison.raw import (
     Missing,
     Run,
     Setting,
-    Told,
     without_paths,
 )
 from tests.bench.comparison.restoring import Restorer
@@ -64,26 +62,6 @@ class Options(NamedTuple):
     device: str
     command: str
     only: tuple[str, ...] = ()
-
-
-class HogProgram(Protocol):
-    """A hog that was started."""
-
-    def begun(self) -> tuple[ProcessTarget, int]:
-        """Wait until it writes."""
-        ...
-
-    def reports(self, begin_ns: int) -> tuple[Told, ...]:
-        """Return what it has told."""
-        ...
-
-    def complaint(self) -> str:
-        """Return what went wrong, or ""."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
-        ...
 
 
 class Bench:
@@ -211,7 +189,7 @@ class Bench:
         return self._options.seconds / 2 if self._options.scenario == "slow" else None
 
     @contextmanager
-    def _hog(self, rate: int | None, prefix: Sequence[str] = ()) -> Iterator[HogProgram]:
+    def _hog(self, rate: int | None, prefix: Sequence[str] = ()) -> Iterator[Hog]:
         options, groups = self._options, self._here.cgroups
         hog = Hog(
             self._here.directory,
@@ -224,10 +202,12 @@ class Bench:
         try:
             yield hog
         finally:
-            # What is under way must not take longer to end than it took to begin.
-            if self._speed is not None:
-                self._speed.set(self._options.full_speed)
-            hog.close()
+            try:
+                # What is under way must not take longer to end than it took to begin.
+                if self._speed is not None:
+                    self._speed.set(self._options.full_speed)
+            finally:
+                hog.close()
 
     def _guard(self, ends: contextlib.ExitStack) -> Guard:
         options = self._options
@@ -324,7 +304,7 @@ def attempt(bench: Runs, contestant: Contestant | None, number: int) -> Run | Mi
         return bench.alone(number) if contestant is None else bench.run(contestant, number)
     except Unavailable as missing:
         return Missing(number, name, without_paths(str(missing)), never_ran=True)
-    except (IotopError, OSError, AssertionError) as problem:
+    except Exception as problem:  # noqa: BLE001  # it is told of, and the others go on
         return Missing(number, name, without_paths(str(problem)) or type(problem).__name__)
 
 
