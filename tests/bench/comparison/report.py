@@ -175,7 +175,7 @@ def _setting_lines(name: str, measured: Measured) -> list[str]:
     return [
         (
             f"- Linux {setting.kernel}, {setting.file_system}, {setting.date};"
-            f" rounds: {setting.rounds} of {setting.seconds} s, {setting.rest_s:g} s rest after each"
+            f" rounds: {setting.rounds} of {setting.seconds} s, then {setting.rest_s:g} s of rest"
         ),
         f"- capacity, measured with the hog's own writing: {capacity}",
         f"- hog: `{setting.hog}`, wants {setting.hog_bytes_per_s / _MB:.1f} MB/s",
