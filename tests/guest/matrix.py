@@ -111,7 +111,9 @@ def _row(release: Release, found: Kernel | FetchError, workloads: Path) -> Row:
         return Row(*release, problem=f"not to be had: {one_line(str(found))}", is_missing=True)
     wanted = RELEASES[release]
     row = examine(release, found, wanted if tool(f"mkfs.{wanted}") else "ext4", workloads)
-    sys.stderr.write(f"{release.link}: {row.verdict}, {row.seconds:.0f} s\n")
+    failed = [f"{one.check}: {one.text}" for one in row.answers if one.state == FAIL]
+    why = "".join(f"; {one_line(text)}" for text in (*failed, row.problem) if text)
+    sys.stderr.write(f"{release.link}: {row.verdict}, {row.seconds:.0f} s{why}\n")
     return row
 
 
@@ -125,17 +127,22 @@ def _fetched(release: Release) -> Kernel | FetchError:
 def main() -> int:
     """Run them all and write the page; 1 when something failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.guest.matrix")
-    parser.add_argument("--only", default="", help="part of the name, as in bookworm-6.1-rt")
+    parser.add_argument("--only", action="append", help="part of a name, as in bookworm-6.1-rt")
     parser.add_argument("--out", type=Path, default=CHECKOUT / "docs", metavar="DIRECTORY")
     # A guest keeps one CPU of the host busy: all of its own are emulated by one thread.
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="guests at a time")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    kernels = {one: _fetched(one) for one in RELEASES if asked.only in one.link}
+    parts = asked.only or [""]
+    wanted = [one for one in RELEASES if any(part in one.link for part in parts)]
+    kernels = {one: _fetched(one) for one in wanted}
     began = time.monotonic()
     with compiled_workloads() as workloads, ThreadPoolExecutor(asked.jobs) as guests:
         each = [guests.submit(_row, *one, workloads) for one in kernels.items()]
-        rows = [one.result() for one in each]
+        try:
+            rows = [one.result() for one in each]
+        finally:
+            guests.shutdown(cancel_futures=True)
     answers = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
     (asked.out / "kernels.jsonl").write_bytes(answers)
     text = page(rows, _COMMAND, time.monotonic() - began, asked.jobs)
