@@ -2,13 +2,12 @@
 
 A phase is measured from the request on (in `guard`, where nobody asks, from the flood's first
 byte), so that p50, p99, max and the scores include what it takes until a limit works: what is on
-its way to the disk at that moment is written before anything else. How long that takes is told as
-time to protect, and `after_p99_ns` is the p99 of what began after it.
+its way to the disk at that moment is written before anything else.
 
-A policy helped when the victim was well within 3 s and stayed so: p99 after that within the limit.
-The p99 of the whole phase would not do: it is that of the backlog, which no policy can take back,
-and is the same for a limit that works after a second and for one that never does. Time to protect
-alone would not do either: it says nothing about the rest of the phase. So both count.
+A policy helped when the victim was well soon, and to the end: `settled_ns`, the time from which on
+the p99 of all that followed is within the limit, is 3 s or less, and not more than half of the
+phase. The p99 of the whole phase would not do: it is that of the backlog, which no policy can take
+back, and is the same for a limit that works after a second and for one that never does.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ WORSE = 10
 """A flood is a problem when it makes the victim's p99 so many times what it is alone."""
 FACTOR = 2
 """It is solved when p99 is at most so many times what it is alone."""
-PROTECT_NS = 3 * NS_PER_S
+SETTLE_NS = 3 * NS_PER_S
 LEAST_LIMIT_NS = 1_000_000
 """A disk can be so fast that nobody would call twice its p99 slow, and a processor that is busy for
 a moment is as long."""
@@ -49,12 +48,13 @@ class Figures(msgspec.Struct, frozen=True):
     max_ns: int | None = None
     violations: int = 0
     """Operations that took longer than the limit."""
-    after_p99_ns: int | None = None
-    """p99 of what began after the victim was well."""
     protect_ns: int | None = None
-    """From the request, or the flood's first byte, until it was well; 0: it always was."""
-    is_protected: bool = False
-    """False with `protect_ns` None: it never was well."""
+    """Time to protect, as the simulation has it: from the request, or the flood's first byte, until
+    90 % of a second's operations were within the limit; 0: it never suffered; None: never."""
+    settled_ns: int | None = None
+    """The same until p99 of all that followed was; None: never."""
+    settled_p99_ns: int | None = None
+    """That p99."""
     hog_bytes_per_s: float | None = None
     hog_refused_calls: int | None = None
     device_bytes_per_s: float | None = None
@@ -100,7 +100,7 @@ def figures(
         return Figures(seen.name, here=False, why_not=seen.why_not)
     operations = record.of(seen)
     latencies = sorted(one.latency_ns for one in operations)
-    protect_ns = scores.time_to_protect(operations, seen.begin_ns, limit_ns)
+    settled_ns = scores.settling_time(operations, seen.begin_ns, limit_ns)
     found = scores.isolation(scores.windows(operations, seen.begin_ns, seen.end_ns, base))
     device = record.device.grown(seen.begin_ns, seen.end_ns) if record.has_device else None
     return Figures(
@@ -113,9 +113,9 @@ def figures(
         p99_ns=rank(latencies, 99, 0),
         max_ns=latencies[-1] if latencies else 0,
         violations=sum(latency_ns > limit_ns for latency_ns in latencies),
-        after_p99_ns=_after_p99(operations, seen, protect_ns),
-        protect_ns=protect_ns,
-        is_protected=protect_ns is not None,
+        protect_ns=scores.time_to_protect(operations, seen.begin_ns, limit_ns),
+        settled_ns=settled_ns,
+        settled_p99_ns=_settled_p99(operations, seen, settled_ns),
         hog_bytes_per_s=_rate(record.written.grown(seen.begin_ns, seen.end_ns), seen),
         hog_refused_calls=round(record.refused.grown(seen.begin_ns, seen.end_ns)),
         device_bytes_per_s=None if device is None else _rate(device, seen),
@@ -127,11 +127,11 @@ def figures(
     )
 
 
-def _after_p99(operations: Sequence[Operation], seen: Seen, protect_ns: int | None) -> int | None:
-    if protect_ns is None:
+def _settled_p99(operations: Sequence[Operation], seen: Seen, settled_ns: int | None) -> int | None:
+    if settled_ns is None:
         return None
-    after = [one for one in operations if one.began_ns >= seen.begin_ns + protect_ns]
-    return p99(after) if after else None
+    since_ns = seen.begin_ns + settled_ns
+    return p99([one for one in operations if not settled_ns or one.began_ns >= since_ns])
 
 
 def _work_conservation(
@@ -167,12 +167,14 @@ def _problem(baseline: Figures, flood: Figures) -> Verdict:
 
 def _helped(one: Figures, limit_ns: int) -> Verdict:
     limit = f"{limit_ns / 1e6:.1f} ms"
-    if one.protect_ns is None or one.after_p99_ns is None:
+    if one.settled_ns is None or one.settled_p99_ns is None:
         return Verdict(one.phase, holds=False, text=f"the victim never came back within {limit}")
-    after = f"p99 {one.after_p99_ns / 1e6:.1f} ms afterwards, limit {limit}"
-    text = f"the victim was well after {one.protect_ns / 1e9:.2f} s; {after}"
-    holds = one.protect_ns <= PROTECT_NS and one.after_p99_ns <= limit_ns
-    return Verdict(one.phase, holds, text)
+    most_ns = min(SETTLE_NS, round(one.seconds * NS_PER_S / 2))
+    holds = one.settled_ns <= most_ns
+    when = f"after {one.settled_ns / 1e9:.2f} s"
+    late = "" if holds else f", which is later than {most_ns / 1e9:.1f} s"
+    then = f"p99 {one.settled_p99_ns / 1e6:.1f} ms from then on, limit {limit}"
+    return Verdict(one.phase, holds, f"the victim was well {when}{late}: {then}")
 
 
 def _rate(amount: float, seen: Seen) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from iotop_ng.clock import NS_PER_S
-from iotop_ng.demo.figures import FACTOR, PROTECT_NS, WORSE, Figures, Verdict
+from iotop_ng.demo.figures import FACTOR, SETTLE_NS, WORSE, Figures, Verdict
 from iotop_ng.units import duration, human
 
 SCHEMA = 1
@@ -18,14 +18,14 @@ HEADER = (
 LEGEND = f"""\
 p50, p99, max     the victim's latencies over the whole phase: from the request on, in guard from
                   the flood's first byte; what is on its way to the disk then is written first
-well after        time until its operations are within the limit, and 90 % of a second's stay so
-p99 then          p99 of what began after that
+well after        time until the p99 of all that followed was within the limit
+p99 then          that p99
 hog/s, disk/s     bytes that the hog wrote; bytes that the disk wrote, for everybody
 isol              per second: operations of the victim, of those that it does alone; mean, and 5th
                   and 1st percentile
 lat-imp           per second: mean latency, how much more than alone; mean
 work-csv          what the disk wrote, of what it could have written for a hog that never has enough
-helped            well within {PROTECT_NS // NS_PER_S} s, and p99 then within the limit"""
+helped            well after at most {SETTLE_NS // NS_PER_S} s (and half of the phase)"""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -108,12 +108,12 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 def _cells(one: Figures, helped: str) -> tuple[str, ...]:
     is_acted = one.phase not in {"baseline", "after", "flood"}
     name = f"{one.phase} ({one.how})" if one.how and one.how != one.phase else one.phase
-    well = "never" if one.protect_ns is None else f"{one.protect_ns / NS_PER_S:.2f}s"
+    well = "never" if one.settled_ns is None else f"{one.settled_ns / NS_PER_S:.2f}s"
     return (
         name,
         *(_ms(ns) for ns in (one.p50_ns, one.p99_ns, one.max_ns)),
         well if is_acted else "",
-        _ms(one.after_p99_ns) if is_acted else "",
+        _ms(one.settled_p99_ns) if is_acted else "",
         human(one.hog_bytes_per_s),
         human(one.device_bytes_per_s),
         *(_percent(share, 1) for share in (one.isol_pct, one.isol_05_pct, one.isol_01_pct)),

@@ -164,6 +164,26 @@ def time_to_protect(operations: Sequence[Operation], begin_ns: int, limit_ns: in
     return None
 
 
+def settling_time(operations: Sequence[Operation], begin_ns: int, limit_ns: int) -> int | None:
+    """Return how long after `begin_ns` it took until all that followed was well.
+
+    That is the earliest moment with a p99 within the limit of everything that began from then on;
+    stricter than `time_to_protect`, which a good second is enough for. 0: it was well at once.
+    None: it never was.
+
+    Worked: operations that begin at 0 and 200 ms take 200 ms each, limit 20 ms; 100 follow that are
+    well. Of 101 one may be late, of 102 no more: all is well from 200 ms on.
+    """
+    by_begin = sorted((one for one in operations if one.ended_ns >= begin_ns), reverse=True)
+    late, best = 0, None
+    for number, one in enumerate(by_begin, 1):
+        late += one.latency_ns > limit_ns
+        # Nearest rank: the ceil(0.99 n)th of n is within the limit, so the others may be late.
+        if late <= number - -(-99 * number // 100):
+            best = one.began_ns
+    return None if best is None else max(best - begin_ns, 0)
+
+
 def rank(ordered: Sequence[N], percent: int, empty: N) -> N:
     """Return the value that so many percent of them do not exceed (nearest rank)."""
     if not ordered:
