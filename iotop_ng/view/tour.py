@@ -136,8 +136,9 @@ class Tour(msgspec.Struct, frozen=True):
 
     @property
     def p99_now_ns(self) -> int | None:
-        """The victim's p99 in the last seconds, where one that does not end counts with its age."""
-        return p99_ns([*(one.latency_ns for one in self.recent), self.waiting_ns or 1])
+        """The victim's p99 in the last seconds; the age of what does not end, when that is more."""
+        ended = p99_ns(one.latency_ns for one in self.recent)
+        return max(ended or 0, self.waiting_ns) or None
 
     @property
     def age_ns(self) -> int:

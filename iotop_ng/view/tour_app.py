@@ -120,8 +120,8 @@ class TourApp(IotopApp):
         self._wants_next = False
         self._last = EMPTY_FRAME
         self._cannot_drop: str | None = None
-        self._has_asked = False
-        self._dice = None if seed is None else random.Random(seed)  # noqa: S311 - repeatable
+        self._has_asked = self._has_followed = False
+        self._seed = seed
 
     def on_mount(self) -> None:
         """Put the guide between the table and the keys."""
@@ -173,9 +173,11 @@ class TourApp(IotopApp):
         self.tour = advance(before, seen, STEPS)
         if self.tour.at != before.at or before.entered_ns is None:
             self._begin(self.tour.at)
+        is_new = self.tour.at != before.at
         hog = hog_row(frame, look.hog_pids)
-        if hog is not None and self.tour.at != before.at:
+        if hog is not None and (is_new or not self._has_followed):
             # As the key F does: the row that is acted on is the hog's, wherever it is sorted to.
+            self._has_followed = True
             self.main.controls.followed = (hog.key, None)
 
     def _begin(self, at: int) -> None:
@@ -191,7 +193,7 @@ class TourApp(IotopApp):
                 self.actors.stop_hog()
             case None:
                 pass
-        if self._dice is not None:
+        if self._seed is not None:
             self._play(step.name)
 
     def _set_rules(self, rules: Rules | None) -> None:
@@ -249,12 +251,17 @@ class TourApp(IotopApp):
     def _play(self, name: str) -> None:
         """Press what the step asks for, at a person's pace."""
         due_s = 0.0
-        dice = self._dice or random.Random(0)  # noqa: S311 - repeatable
-        for press in SCRIPT.get(name, ()):
-            due_s += press.after_s * dice.uniform(1 - JITTER, 1 + JITTER)
-            self.set_timer(due_s, partial(self._press, name, press.key))
+        for pause_s, press in zip(self.pauses(name), SCRIPT.get(name, ()), strict=True):
+            due_s += pause_s
+            self.set_timer(due_s, partial(self.press_for, name, press.key))
 
-    def _press(self, name: str, key: str) -> None:
+    def pauses(self, name: str) -> list[float]:
+        """Return the seconds before each key of a step; they differ a little, by the seed."""
+        dice = random.Random(f"{self._seed} {name}")  # noqa: S311 - repeatable, not secret
+        return [p.after_s * dice.uniform(1 - JITTER, 1 + JITTER) for p in SCRIPT.get(name, ())]
+
+    def press_for(self, name: str, key: str) -> None:
+        """Press a key and show it, unless the tour has gone on from that step."""
         if STEPS[self.tour.at].name != name:
             return
         self._pressed = SHOWN_KEYS.get(key, key)
