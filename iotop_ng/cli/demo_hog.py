@@ -36,7 +36,6 @@ def run(
     Raises:
         IotopError: an option is wrong, there is too little room, or it ended before its time.
     """
-    del engine
     limit = None if rate == WITHOUT_LIMIT else amounts.read(parse_rate, rate, "--rate")
     layout = modes.layout(
         modes.mode_of(mode), amounts.read(amounts.size, span, "--span"), writers, limit
@@ -50,6 +49,7 @@ def run(
         calls=calls,
         seed=seed,
         stops_at_error=on_error == "stop",
+        uses_fio=engine == "fio",
         until_stdin_ends=until_stdin_ends,
         is_json=json,
     )

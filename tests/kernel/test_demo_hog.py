@@ -90,6 +90,17 @@ def test_every_byte_reaches_the_disk_once(
     assert [left.name for left in fs.path.iterdir()] == ["lost+found"]
 
 
+def test_what_fio_writes_for_us_reaches_the_disk_too(mount: MakeMount) -> None:
+    """Its status is our report, to the last call."""
+    fs = mount("ext4", "noatime,lazytime")
+
+    wrote = hog(fs, "--engine", "fio", "--calls", 49_999, "--span", "8M", "--queue", "2M")
+
+    assert wrote.last["calls_total"] == 49_999
+    assert wrote.last["written_bytes_total"] == 49_999 * 512
+    assert wrote.on_disk_bytes == pytest.approx(49_999 * 512, rel=0.02)
+
+
 def test_on_an_overlay_every_byte_reaches_the_disk_below(mount: MakeMount) -> None:
     """sync_file_range does nothing there; the hog says so and syncs in another way."""
     fs = mount("ext4", "noatime,lazytime")
