@@ -18,14 +18,14 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from iotop_ng.errors import IotopError
 from tests.bench.comparison import guest
 from tests.bench.comparison.contestants import CONTESTANTS
 from tests.bench.comparison.place import place
-from tests.bench.comparison.raw import SCENARIOS, Line, RawError, Run, encode, read
+from tests.bench.comparison.raw import SCENARIOS, Line, Measured, RawError, Run, encode, read
 from tests.bench.comparison.report import pictures, report
 from tests.bench.comparison.rounds import Bench, Options, compare, warm
 from tests.bench.comparison.speed import AskedSpeed
@@ -39,7 +39,12 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=MODULE, description=(__doc__ or "").splitlines()[0])
     jobs = made.add_subparsers(dest="job", required=True)
     here = jobs.add_parser("here", help="measure on a directory of this machine")
-    here.add_argument("--directory", type=Path, default=Path(), help="on the disk to write to [.]")
+    here.add_argument(
+        "--directory",
+        type=Path,
+        default=Path("/var/tmp"),
+        help="on the disk to write to [/var/tmp]",
+    )
     here.add_argument("--device", default="", help="what kind of device that is, in words")
     here.add_argument("--iops", type=int, help="what the disk can do, where that is known")
     here.add_argument("--speed-directory", type=Path, help=argparse.SUPPRESS)
@@ -105,7 +110,7 @@ def options(asked: argparse.Namespace) -> Options:
         guard_settle_s=asked.guard_settle,
         full_speed=DISK_BYTES_PER_S,
         slow_speed=DISK_BYTES_PER_S * asked.slow_to // 100,
-        device=asked.device or "a disk of this machine",
+        device=asked.device,
         command=asked.command or f"{MODULE} here {shlex.join(choices(asked))}",
         only=tuple(asked.only),
     )
@@ -159,10 +164,19 @@ def kept(path: Path) -> Iterator[Callable[[Line], None]]:
                 new.unlink()
 
 
+def measured_in(paths: Sequence[Path]) -> dict[str, Measured]:
+    """Return what files hold by their names, steady devices first, whatever order was asked for.
+
+    Raises:
+        RawError, OSError: one cannot be read.
+    """
+    found = {path.stem: read(path) for path in sorted(paths)}
+    return dict(sorted(found.items(), key=lambda item: item[1].setting.scenario != "steady"))
+
+
 def show(asked: argparse.Namespace) -> int:
     """Make the report."""
-    found = [(path, read(path)) for path in asked.raw]
-    names = {path.stem: measured for path, measured in found}
+    names = measured_in(asked.raw)
     drawn = asked.into / "benchmark"
     drawn.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures(names).items():

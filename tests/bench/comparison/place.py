@@ -17,6 +17,8 @@ from tests.bench.comparison.contestants import Cgroups, Stage
 from tests.bench.comparison.restoring import Restorer
 
 CGROUPS = Path("/sys/fs/cgroup")
+_KINDS = {"vd": "virtio", "nvme": "NVMe", "xvd": "Xen", "sd": "SCSI or SATA", "mmcblk": "MMC",
+          "loop": "loop", "dm-": "device-mapper", "md": "md"}  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -90,6 +92,12 @@ def file_system_of(path: Path, mountinfo: str) -> str:
         if before.split()[2] == number:
             return after.split()[0]
     return "unknown"
+
+
+def kind_of(disk: str) -> str:
+    """Return what kind of disk a name stands for, in words, without the name."""
+    kind = next((kind for start, kind in _KINDS.items() if disk.startswith(start)), "other")
+    return f"{kind} disk of the machine itself"
 
 
 def kernel_config(path: Path | None) -> str:

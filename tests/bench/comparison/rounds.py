@@ -17,7 +17,7 @@ from iotop_ng.errors import IotopError
 from iotop_ng.policy.scores import Operation
 from iotop_ng.sources.build import compiled_for
 from tests.bench.comparison.contestants import CONTESTANTS, Contestant, Guard, Setup, Unavailable
-from tests.bench.comparison.place import Place
+from tests.bench.comparison.place import Place, kind_of
 from tests.bench.comparison.programs import GuardProgram, Hog, Victim, in_cgroup
 from tests.bench.comparison.raw import (
     ALONE,
@@ -60,6 +60,7 @@ class Options(NamedTuple):
     """Of a device whose speed can be set, bytes/s."""
     slow_speed: int
     device: str
+    """In words; "": what its name says."""
     command: str
     only: tuple[str, ...] = ()
 
@@ -105,7 +106,7 @@ class Bench:
         return Setting(
             schema=SCHEMA,
             scenario=options.scenario,
-            device=options.device,
+            device=options.device or kind_of(self._here.disk),
             file_system=self._here.file_system,
             kernel=os.uname().release,
             date=time.strftime("%Y-%m-%d", time.gmtime()),

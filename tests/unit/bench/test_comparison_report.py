@@ -90,6 +90,26 @@ def test_the_command_writes_report_and_pictures(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
+def test_the_report_in_docs_is_what_its_raw_results_say() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    raws = [*(docs / "benchmark").glob("*.jsonl")]
+
+    files = policies.measured_in(raws)
+
+    drawn = {path.name: path.read_text("utf-8") for path in (docs / "benchmark").glob("*.svg")}
+    assert drawn == pictures(files)
+    assert (docs / "benchmark.md").exists() is bool(raws)
+    if raws:
+        assert (docs / "benchmark.md").read_text("utf-8") == report(files)
+
+
+def test_steady_devices_come_first(tmp_path: Path) -> None:
+    for name, scenario in (("a", "slow"), ("b", "steady")):
+        (tmp_path / f"{name}.jsonl").write_bytes(encode(rows.setting(scenario)))
+
+    assert [*policies.measured_in([*tmp_path.iterdir()])] == ["b", "a"]
+
+
 def test_raw_lines_come_back_as_they_were() -> None:
     measured = _measured()
 

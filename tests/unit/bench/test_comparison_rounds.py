@@ -23,6 +23,7 @@ from tests.bench.comparison.contestants import (
     Stage,
     Unavailable,
 )
+from tests.bench.comparison.place import cgroups, file_system_of, kind_of
 from tests.bench.comparison.raw import ALONE, Line, Missing, Run, read
 from tests.bench.comparison.restoring import Restorer
 from tests.bench.comparison.rounds import attempt, compare_runs
@@ -256,3 +257,30 @@ def test_the_same_choices_are_repeated_for_the_command_in_the_report() -> None:
     again = policies.parser().parse_args(["here", "--raw", "x", *policies.choices(asked)])
 
     assert again == asked
+
+
+def test_a_disk_is_told_by_its_kind_and_not_by_its_name() -> None:
+    assert kind_of("nvme0n1") == "NVMe disk of the machine itself"
+    assert kind_of("vdb") == "virtio disk of the machine itself"
+    assert kind_of("zram0") == "other disk of the machine itself"
+
+
+def test_a_file_system_is_found_by_the_number_of_its_device(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    text = f"1 0 0:99 / /proc rw - proc proc rw\n2 0 {number} / / rw shared:1 - xfs /dev/x rw\n"
+
+    assert file_system_of(tmp_path, text) == "xfs"
+    assert file_system_of(tmp_path, text.partition("\n")[0]) == "unknown"
+
+
+@pytest.mark.parametrize("enabled", ["io memory", "memory"])
+def test_there_are_cgroups_only_where_io_is_controlled(enabled: str, tmp_path: Path) -> None:
+    (tmp_path / "cgroup.subtree_control").write_text(enabled)
+
+    with Restorer() as restorer:
+        found = cgroups(restorer, tmp_path)
+        assert (found is not None) is ("io" in enabled)
+        assert found is None or found.hog.is_dir()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["cgroup.subtree_control"]
