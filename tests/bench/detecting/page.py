@@ -32,9 +32,10 @@ A flood that did not is listed as harmless: silence about it is right, and it co
 """
 
 _SIGNS = f"""\
-An alarm is a value above the threshold in {score.IN_A_ROW} looks in a row. *Area* is the chance
-that a look in a starved phase shows more than one in a healthy phase: 1 tells them apart always,
-0.5 is a coin. *Quiet from* is the lowest threshold without a false alarm, with the floods that it
+*Healthy* has the largest 95th percentile and the largest value of any healthy phase, *starved* the
+least 5th percentile and the least median of any starved one. *Area* is the chance that a look in a
+starved phase shows more than one in a healthy phase: 1 tells them apart always, 0.5 is a coin. An
+alarm is a value above the threshold in {score.IN_A_ROW} looks in a row. *Quiet from* is the lowest threshold without a false alarm, with the floods that it
 still detects and the time that it takes (median, longest); *all below* is the highest threshold
 that detects every flood, with its false alarms.
 """

@@ -46,7 +46,8 @@ class Notes:
 
     @staticmethod
     def _fresh() -> State:
-        return start(default_rules(), Protection(own_pids=frozenset({os.getpid()})))
+        # Without ourselves among the protected: the loads are our children, and would be too.
+        return start(default_rules(), Protection())
 
     def watch(self, session: Session) -> None:
         """Look until the director has done."""
