@@ -120,6 +120,8 @@ class Process(msgspec.Struct, frozen=True, gc=False):
     fsync_age_ns: int | None = None
     """How long the oldest fsync that has not returned has been waiting, now; 0 when there is none.
     A stuck caller finishes no call, so its histogram says nothing."""
+    container: str = ""
+    """The name of the container that its cgroup is of, or its short id; "" without."""
 
 
 class OpTotals(msgspec.Struct, frozen=True, gc=False):

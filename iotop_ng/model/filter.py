@@ -6,6 +6,7 @@
     comm:dd  comm:kworker* the task's name; * stands for anything, ? for one character
     pid:123  tid:123       one id; pid:1,2,3 any of them
     cgroup:/system.slice   the group and everything below it; * and ? as above
+    container:web          the container's name, or pod/name, or docker-0123456789ab
     write>5M               a column compared with a number: > >= < <= = !=
     !word                  not
 
@@ -30,7 +31,10 @@ from iotop_ng.model.fields import BY_ID, COLUMNS
 from iotop_ng.model.frame import Row
 from iotop_ng.units import clean, parse_size
 
-SYNTAX = "a regex, key:value (user comm pid tid cgroup), or column>number, as in write>5M p99>20ms"
+SYNTAX = (
+    "a regex, key:value (user comm pid tid cgroup container), or column>number, as in write>5M"
+    " p99>20ms"
+)
 """One line for error messages and prompts."""
 LONGEST = 1000
 """Characters; a regular expression of that length is a mistake."""
@@ -57,7 +61,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 Test = Callable[[Row], bool]
 _WORD = re.compile(r'(?:"[^"]*"|[^\s"]|")+')
 _COMPARISON = re.compile(r"([A-Za-z][A-Za-z0-9_]*)(>=|<=|!=|==|>|<|=)(.*)", re.DOTALL)
-_KEYED = re.compile(r"(user|comm|pid|tid|cgroup):(.*)", re.DOTALL)
+_KEYED = re.compile(r"(user|comm|pid|tid|cgroup|container):(.*)", re.DOTALL)
 _IDS = re.compile(r"[0-9]{1,10}(?:,[0-9]{1,10})*")
 _NUMBER = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})([a-zA-Z%]*)")
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
@@ -140,6 +144,11 @@ def _keyed(key: str, wanted: str) -> Test:
         return lambda row: (
             row.cgroup is not None
             and bool(pattern.fullmatch(row.cgroup) or below.fullmatch(row.cgroup))
+        )
+    if key == "container":
+        in_pod = _wildcards(f"*/{wanted}")
+        return lambda row: bool(
+            row.container and (pattern.fullmatch(row.container) or in_pod.fullmatch(row.container))
         )
     name: Callable[[Row], str] = operator.attrgetter(key)
     return lambda row: pattern.fullmatch(name(row)) is not None

@@ -41,6 +41,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     prio: str | None
     is_kthread: bool
     exited: bool
+    container: str = ""
+    """The name of the container that its cgroup is of; "" without."""
     exited_tick: int | None = None
     """The tick in which the row was first seen as ended."""
     read_bytes_per_s: float | None = None

@@ -69,6 +69,7 @@ def row(who: Who, deed: Deed, interval: Interval, history: tuple[Point, ...] = (
         prio=process.prio,
         is_kthread=process.is_kthread,
         exited=who.exited_tick is not None,
+        container=process.container,
         exited_tick=who.exited_tick,
         read_bytes_per_s=per_second(delta.read_bytes, ns),
         write_bytes_per_s=per_second(delta.write_bytes, ns),

@@ -16,6 +16,7 @@ from iotop_ng.errors import SourceError
 from iotop_ng.sample import Device, Host, Need, OpTotals, Process, Sample
 from iotop_ng.sources import wire
 from iotop_ng.sources.build import compiled_for
+from iotop_ng.sources.containers import Containers
 from iotop_ng.sources.devices import Devices
 from iotop_ng.sources.fsyncs import by_process, waiting
 from iotop_ng.sources.host import HostCounters
@@ -72,7 +73,7 @@ class BccSource:
         code = compiled_for("count", self._say, use_btf=self._use_btf)
         self._say("loading probes")
         self._programs = Programs(code, {"inflight": request_slots()}, tracefs)
-        self._roster = Roster(Identities(), Users().name)
+        self._roster = Roster(Identities(), Users().name, Containers().shown)
         self._overlay = Overlay(Users().name)
         self._devices = Devices()
         self._host = HostCounters()

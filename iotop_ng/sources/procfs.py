@@ -12,6 +12,7 @@ from iotop_ng.clock import NS_PER_S, Clock, SystemClock
 from iotop_ng.errors import IotopError, SourceError
 from iotop_ng.sample import Need, Process, Sample, Thread, process_key
 from iotop_ng.sources.capabilities import own_capabilities
+from iotop_ng.sources.containers import Containers
 from iotop_ng.sources.devices import Devices
 from iotop_ng.sources.host import HostCounters
 from iotop_ng.sources.identity import Described, Identities, Users
@@ -97,6 +98,7 @@ class ProcfsSource:
         self._budget = budget
         self._identities = Identities(root)
         self._users = Users()
+        self._containers = Containers(root, self._clock)
         self._devices = Devices(root)
         self._host = HostCounters(root)
         self._tasks: dict[str, _Task] = {}
@@ -277,6 +279,7 @@ class ProcfsSource:
             is_exited=False,
             totals=totals_of(own, self._known_delays(task)),
             threads=threads,
+            container=self._containers.shown(who.cgroup),
         )
 
     def _deny(self, task: _Task) -> bytes:

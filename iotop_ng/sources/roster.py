@@ -111,11 +111,18 @@ class Roster:
     Args:
         describer: reads what the kernel's maps do not hold.
         user_name: uid -> cleaned name.
+        container_name: cgroup -> the cleaned name of its container, "" without.
     """
 
-    def __init__(self, describer: Describer, user_name: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        describer: Describer,
+        user_name: Callable[[int], str],
+        container_name: Callable[[str | None], str] = lambda _: "",
+    ) -> None:
         self._describer = describer
         self._user_name = user_name
+        self._container_name = container_name
         self._tasks: dict[bytes, tuple[int, wire.TaskRow]] = {}
         self._exits = _Cached(wire.exit_row)
         self._owners = _Cached(wire.owner_row)
@@ -230,7 +237,7 @@ class Roster:
             user=self._user_name(leader.uid),
             comm=state.name,
             command=state.command,
-            cgroup=self._cgroup(leader, state.process),
+            cgroup=(cgroup := self._cgroup(leader, state.process)),
             prio=self._describer.prio(leader.pid),
             is_kthread=leader.is_kthread,
             is_exited=False,
@@ -238,6 +245,7 @@ class Roster:
             threads=tuple(_thread(row, measured) for row in rows) if inputs.threads else (),
             submits_for=inputs.pairs,
             fsync_age_ns=inputs.fsync_age_ns,
+            container=self._container_name(cgroup),
         )
 
     def _cgroup(self, leader: wire.TaskRow, before: Process | None) -> str | None:
@@ -319,11 +327,12 @@ class Roster:
             user=self._user_name(row.uid),
             comm=comm,
             command=command,
-            cgroup=known.cgroup if known else self._cgroups.get(row.cgroup_id),
+            cgroup=(cgroup := known.cgroup if known else self._cgroups.get(row.cgroup_id)),
             prio=known.prio if known else None,
             is_kthread=known.is_kthread if known else False,
             is_exited=True,
             totals=self._totals_of(key, [row], measured),
+            container=self._container_name(cgroup),
         )
 
     def _list_ended(self, measured: Measured, now_ns: int) -> list[Process]:

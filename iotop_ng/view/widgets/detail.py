@@ -138,6 +138,7 @@ def _facts(row: Row, ink: Ink, width: int) -> list[Line]:
     facts = [
         ("command", row.command or f"[{row.comm}]"),
         ("cgroup", row.cgroup or "-"),
+        *([("container", row.container)] if row.container else []),
         ("user", f"{row.user} ({row.uid})   parent {row.ppid}   priority {row.prio or '-'}"),
     ]
     if row.submits_for:

@@ -16,9 +16,10 @@ from tests.fakes.samples import SECOND, slots
 MIB = 1 << 20
 NO_COLUMN = {
     "key", "start_ns", "exited_tick", "totals", "first_seen_ns", "first_tick", "fsync_age_us",
+    "container",
 }  # fmt: skip
 """Fields of a row that are not for reading: identity, what columns are made of, what only policies
-ask for."""
+and filters ask for."""
 NO_TOTAL = {"disk_discard_bytes", "disk_errors", "write_sizes"}
 """Totals that no rate of a row is made of."""
 MACHINE_NAMES = {

@@ -18,6 +18,7 @@ WRITER = replace(
     command="log-flood --rate max --file=/var/log/x",
     user="app",
     cgroup="/system.slice/app.service",
+    container="web-0/app",
     write_bytes_per_s=6.0 * MIB,
     read_bytes_per_s=0.0,
     latency_p99_us=41_000.0,
@@ -38,6 +39,7 @@ WRITER = replace(
         "write!=5M", "write<7MB", "write>5M/s", "write_bytes_per_s>1", "WRITE>5M", "read=0",
         "read<1K",
         "p99>20ms", "latency>=41ms", "p99<1s", "p99>200us", "p99>0", "io>50", "io>50%", "iops>1.5k",
+        "container:app", "container:web-0/app", "container:a*",
         "write_total>5G", "write_bytes_total>5G", "flood write>5M !user:root pid:4242",
         "--file=/var", '!"x y"', "!write>100M", "!fsync>1ms",
     ],
@@ -52,7 +54,7 @@ def test_words_that_match_the_writer(text: str) -> None:
         "!flood", "^flood", "user:ap", "user:APP", "comm:log", "pid:424", "tid:0", "cgroup:/system",
         "cgroup:/user.slice", "write>6M", "write<6M", "write!=6M", "p99>41ms", "read>0", "io<50",
         "fsync>1ms", "fsync<1s", "fsync!=1ms", "flood write>9M", "write_total<5G",
-        "comm:", "!!comm:",
+        "comm:", "!!comm:", "container:web", "container:web-0", "container:",
     ],
 )  # fmt: skip
 def test_words_that_do_not_match_the_writer(text: str) -> None:

@@ -74,6 +74,18 @@ def test_totals_are_the_kernels(source: ProcfsSource) -> None:
     assert sample.self_cpu_ns > 0
 
 
+def test_a_process_knows_its_container(fake: FakeProc, source: ProcfsSource) -> None:
+    """By the name that docker wrote down."""
+    number = "a" * 64
+    fake.write(f"var/lib/docker/containers/{number}/config.v2.json", '{"Name": "/web"}')
+    fake.start(60, cgroup=f"0::/system.slice/docker-{number}.scope\n")
+    fake.start(61)
+
+    found = {process.pid: process.container for process in source.read(NOTHING).processes}
+
+    assert (found[60], found[61]) == ("web", "")
+
+
 def test_an_unchanged_process_is_the_same_object(fake: FakeProc, source: ProcfsSource) -> None:
     before = by_pid(source.read(NOTHING))
     fake.set_io(100, FakeIo(write_bytes=12288))

@@ -18,7 +18,9 @@ class Reader:
 
     def __init__(self) -> None:
         self.describer = FakeDescriber()
-        self.roster = Roster(self.describer, lambda uid: f"user{uid}")
+        self.roster = Roster(
+            self.describer, lambda uid: f"user{uid}", lambda cgroup: f"container of {cgroup}"
+        )
         self.now = 0
 
     def read(
@@ -168,7 +170,8 @@ def test_a_move_to_another_cgroup_is_seen() -> None:
     reader.describer.path = "/other"
     maps.task(10, cgroup_id=2)
 
-    assert reader.read(maps)[10].cgroup == "/other"
+    moved = reader.read(maps)[10]
+    assert (moved.cgroup, moved.container) == ("/other", "container of /other")
 
 
 def test_a_process_that_lived_between_two_readings_is_there_with_name_and_bytes() -> None:
@@ -183,6 +186,7 @@ def test_a_process_that_lived_between_two_readings_is_there_with_name_and_bytes(
     assert process.command == "dd of=/x bs=64k"
     assert process.totals.write_bytes == 65536
     assert process.cgroup == "/system.slice/a.service"
+    assert process.container == f"container of {process.cgroup}"
 
 
 def test_an_ended_process_keeps_the_command_line_that_was_read_while_it_lived() -> None:
