@@ -7,7 +7,8 @@ its way to the disk at that moment is written before anything else.
 A policy helped when the victim was well soon, and to the end: `settled_ns`, the time from which on
 the p99 of all that followed is within the limit, is 3 s or less, and not more than half of the
 phase. The p99 of the whole phase would not do: it is that of the backlog, which no policy can take
-back, and is the same for a limit that works after a second and for one that never does.
+back; or hides it, as a victim that waits does few operations meanwhile (`scores.settling_time`
+counts those that were due).
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ class Figures(msgspec.Struct, frozen=True):
     """Time to protect, as the simulation has it: from the request, or the flood's first byte, until
     90 % of a second's operations were within the limit; 0: it never suffered; None: never."""
     settled_ns: int | None = None
-    """The same until p99 of all that followed was; None: never."""
+    """The same until p99 of all that was due from then on was; None: never."""
     settled_p99_ns: int | None = None
-    """That p99."""
+    """p99 of what began from then on."""
     hog_bytes_per_s: float | None = None
     hog_refused_calls: int | None = None
     device_bytes_per_s: float | None = None
@@ -100,7 +101,8 @@ def figures(
         return Figures(seen.name, here=False, why_not=seen.why_not)
     operations = record.of(seen)
     latencies = sorted(one.latency_ns for one in operations)
-    settled_ns = scores.settling_time(operations, seen.begin_ns, limit_ns)
+    period_ns = round(NS_PER_S / base.operations_per_s) if base.operations_per_s else 0
+    settled_ns = scores.settling_time(operations, seen.begin_ns, limit_ns, period_ns)
     found = scores.isolation(scores.windows(operations, seen.begin_ns, seen.end_ns, base))
     device = record.device.grown(seen.begin_ns, seen.end_ns) if record.has_device else None
     return Figures(

@@ -18,8 +18,8 @@ HEADER = (
 LEGEND = f"""\
 p50, p99, max     the victim's latencies over the whole phase: from the request on, in guard from
                   the flood's first byte; what is on its way to the disk then is written first
-well after        time until the p99 of all that followed was within the limit
-p99 then          that p99
+well after        time until the p99 of all that was due from then on was within the limit
+p99 then          p99 of what began from then on
 hog/s, disk/s     bytes that the hog wrote; bytes that the disk wrote, for everybody
 isol              per second: operations of the victim, of those that it does alone; mean, and 5th
                   and 1st percentile

@@ -164,22 +164,35 @@ def time_to_protect(operations: Sequence[Operation], begin_ns: int, limit_ns: in
     return None
 
 
-def settling_time(operations: Sequence[Operation], begin_ns: int, limit_ns: int) -> int | None:
+def settling_time(
+    operations: Sequence[Operation], begin_ns: int, limit_ns: int, period_ns: int
+) -> int | None:
     """Return how long after `begin_ns` it took until all that followed was well.
 
-    That is the earliest moment with a p99 within the limit of everything that began from then on;
+    That is the earliest moment with a p99 within the limit of everything that was due from then on;
     stricter than `time_to_protect`, which a good second is enough for. 0: it was well at once.
     None: it never was.
 
-    Worked: operations that begin at 0 and 200 ms take 200 ms each, limit 20 ms; 100 follow that are
-    well. Of 101 one may be late, of 102 no more: all is well from 200 ms on.
+    A victim that waits does not do what is due meanwhile: by operations alone a second of waiting
+    would be one of thousands ("coordinated omission"). So one that took L stands for those that
+    were due within it, one per period P, and of which ceil((L - limit) / P) would have been late.
+
+    Worked: limit 20 ms, period 50 ms. One of 200 ms stands for 4, all late; with 396 others that
+    are well that is the 1 % that p99 leaves out, with 395 it is not.
+
+    Args:
+        operations: of the victim.
+        begin_ns: from when on.
+        limit_ns: what is well.
+        period_ns: of what it does alone; 0: nothing is due while one is under way.
     """
     by_begin = sorted((one for one in operations if one.ended_ns >= begin_ns), reverse=True)
-    late, best = 0, None
-    for number, one in enumerate(by_begin, 1):
-        late += one.latency_ns > limit_ns
-        # Nearest rank: the ceil(0.99 n)th of n is within the limit, so the others may be late.
-        if late <= number - -(-99 * number // 100):
+    due, late, best = 0, 0, None
+    for one in by_begin:
+        due += _times(one.latency_ns, period_ns)
+        late += _times(one.latency_ns - limit_ns, period_ns) if one.latency_ns > limit_ns else 0
+        # Nearest rank: the ceil(0.99 n)th of n is within the limit, so those above may be late.
+        if late <= due - -(-99 * due // 100):
             best = one.began_ns
     return None if best is None else max(best - begin_ns, 0)
 
@@ -194,6 +207,11 @@ def rank(ordered: Sequence[N], percent: int, empty: N) -> N:
 def mean(values: Sequence[float]) -> float:
     """Return the mean; 0 of none."""
     return sum(values) / len(values) if values else 0.0
+
+
+def _times(duration_ns: int, period_ns: int) -> int:
+    """Return how often something with a period begins within a time, once at least."""
+    return max(-(-duration_ns // period_ns), 1) if period_ns else 1
 
 
 def _first_from(ends: Sequence[int], moment_ns: int) -> int:
