@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import select
-import stat
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol, final
 
@@ -23,6 +22,7 @@ from iotop_ng.demo.fio import FioCrew, fio_program
 from iotop_ng.demo.modes import Layout
 from iotop_ng.demo.own_files import own_directory
 from iotop_ng.demo.report import About, Reading
+from iotop_ng.demo.space import Space
 from iotop_ng.errors import IotopError
 
 _NAME = "hog"
@@ -71,6 +71,9 @@ class Outside(NamedTuple):
     """To stdout."""
     say: Callable[[str], None]
     """One line to a person."""
+    room: Callable[[Path], Space] = space.space
+    now_ns: Callable[[], int] = time.monotonic_ns
+    """CLOCK_MONOTONIC, for the reports."""
 
 
 def run(job: Job, outside: Outside) -> None:
@@ -83,7 +86,7 @@ def run(job: Job, outside: Outside) -> None:
     fio = fio_program() if job.uses_fio else None
     for path in leftovers.remove(job.directory, f"iotop-ng-{_NAME}-"):
         outside.say(f"removed {path}, which a hog that was killed had left")
-    space.require(job.directory, space.space(job.directory), job.layout.span_bytes)
+    space.require(job.directory, outside.room(job.directory), job.layout.span_bytes)
     kind = space.kind(job.directory)
     if note := space.NOTES.get(kind):
         outside.say(f"{job.directory} {note}")
@@ -177,7 +180,7 @@ class Supervisor:
         return ""
 
     def _too_little_room(self) -> str:
-        room = space.space(self._job.directory)
+        room = self._outside.room(self._job.directory)
         try:
             space.require(self._job.directory, room, 0)
         except IotopError as error:
@@ -187,7 +190,7 @@ class Supervisor:
     def _wind_up(self) -> None:
         """Let the writers wait for the disk, but not for ever, and end them."""
         # What is wanted after this is not.
-        self._stopped_ns = time.monotonic_ns()
+        self._stopped_ns = self._outside.now_ns()
         self._crew.stop()
         clock, ending = self._outside.clock, self._outside.ending
         end_ns = clock.mono_ns() + _GRACE_NS
@@ -206,7 +209,7 @@ class Supervisor:
 
     def _reading(self) -> Reading:
         """Return the totals now; a writer that is held does not count what it loses: we do."""
-        now_ns = time.monotonic_ns()
+        now_ns = self._outside.now_ns()
         until_ns = now_ns if self._stopped_ns is None else self._stopped_ns
         elapsed_ns = until_ns - self._start_ns
         lines: list[Counts] = []
@@ -229,10 +232,10 @@ class _Events:
         self._epoll = select.epoll()
         self._epoll.register(alive, select.EPOLLIN | select.EPOLLHUP)
         self._watches = watches_stdin
-        # A file or /dev/null can always be read: select says so at once, epoll refuses them.
-        is_waitable = watches_stdin and not stat.S_ISREG(os.fstat(0).st_mode)
-        if is_waitable:
-            self._epoll.register(0, select.EPOLLIN | select.EPOLLHUP)
+        if watches_stdin:
+            # epoll refuses files and /dev/null, which can be read at any time, as select knows.
+            with suppress(PermissionError):
+                self._epoll.register(0, select.EPOLLIN | select.EPOLLHUP)
 
     def __enter__(self) -> _Events:
         return self

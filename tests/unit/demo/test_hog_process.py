@@ -180,6 +180,18 @@ def test_the_end_of_stdin_ends_it_where_that_was_asked_for(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_stdin_without_another_end_has_ended(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "iotop_ng", "demo", "hog", tmp_path, "--until-stdin-ends", *SMALL],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_when_somebody_kills_the_writers_it_ends_and_says_so(tmp_path: Path) -> None:
     with hog(tmp_path, *SMALL) as running:
         (pid,) = running.about()["writers"]
