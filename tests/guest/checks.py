@@ -149,12 +149,7 @@ def throttle(acting: Acting) -> str:
         free = rate_of(hog, 1)
         expect(free > 2 * CAP, f"unlimited it writes no more than {_pace(free)}")
         policy = _apply(acting, order(hog.pid, Mechanism.HOLD, CAP))
-        for _ in range(LOOKS):
-            off = rate_of(hog, 3) / CAP - 1
-            expect(off <= 0.1, f"{off:+.1%} of its cap")
-            if off > -0.1:
-                break
-        expect(off > -0.1, f"{off:+.1%} of its cap")
+        off = _off_cap(lambda: rate_of(hog, 3), CAP)
         problems = acting.release(policy)
         expect(not problems, "; ".join(problems))
         expect(rate_of(hog, 1) > 2 * CAP, "it stays slow after the release")
@@ -181,15 +176,14 @@ def drop(acting: Acting) -> str:
 
 
 def io_max(acting: Acting) -> str:
-    """A direct writer's cgroup stays at its cap; the line is as before afterwards."""
+    """A direct writer's cgroup keeps to its cap; the line is as before afterwards."""
     with cgroup("service") as place, Writer(place, _DATA / "limited", "direct") as writer:
         line = (place / "io.max").read_text("ascii")
         policy = _apply(acting, limit(writer.target, Mechanism.IO_MAX, 5 * MB))
-        off = writer.rate(4) / (5 * MB) - 1
+        off = _off_cap(lambda: writer.rate(3), 5 * MB)
         problems = acting.release(policy)
         expect(not problems, "; ".join(problems))
         expect((place / "io.max").read_text("ascii") == line, "the line in io.max stays")
-        expect(abs(off) <= 0.1, f"{off:+.1%} of its cap")
     return f"to {_pace(5 * MB)}: {off:+.1%}"
 
 
@@ -210,6 +204,19 @@ def undo(acting: Acting) -> str:
         free = rate_of(hog, 1)
         expect(free > 2 * CAP, f"afterwards it writes {_pace(free)}")
     return f"{len(objects)} BPF objects gone, free after {1000 * gone.effect_s:.0f} ms"
+
+
+def _off_cap(measured: Callable[[], float], cap: int) -> float:
+    """Return how far from its cap a rate is: never 10 % above, and once not 10 % below.
+
+    A machine that is emulated on a busy one gets to its cap late, or by the second look.
+    """
+    for _ in range(LOOKS):
+        off = measured() / cap - 1
+        expect(off <= 0.1, f"{off:+.1%} of its cap")
+        if off >= -0.1:
+            return off
+    raise Unexpected(f"{off:+.1%} of its cap")
 
 
 def _apply(acting: Acting, asked: Order) -> InForce:

@@ -44,7 +44,7 @@ RELEASES = {
     Release("trixie-backports", "7.2", "rt-amd64"): "ext4",
 }
 """Which kernels -> what is on the guest's disk."""
-_TIMEOUT_S = 240
+_TIMEOUT_S = 300
 _COMMAND = "make kernel-matrix"
 
 

@@ -15,7 +15,7 @@ CHECKS = {
     " /proc/PID/io, the device's those of /proc/diskstats",
     "throttle": "`hold` on a hog: never 10 % above its cap of 1 MiB/s, and within 10 % of it",
     "drop": "what is said to be refused is what the hog counts as errors",
-    "io_max": "a direct writer's cgroup within 10 % of 5 MiB/s; `io.max` is as before afterwards",
+    "io_max": "a direct writer's cgroup likewise, at 5 MiB/s; `io.max` is as before afterwards",
     "undo": "kill -9 of the keeper: no program, process or changed value is left, the hog is free",
 }
 """Check -> what it claims."""
