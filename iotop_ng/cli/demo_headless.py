@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 from iotop_ng.cli import amounts
 from iotop_ng.cli.demo_stage import Cast, EndedError, RealStage
@@ -15,7 +18,7 @@ from iotop_ng.demo.figures import figures, verdicts
 from iotop_ng.demo.modes import DEFAULT_MODE
 from iotop_ng.demo.outcome import Outcome
 from iotop_ng.demo.own_files import own_directory
-from iotop_ng.demo.story import FLOOD, Plan, Told, play
+from iotop_ng.demo.story import FLOOD, Plan, Stage, Told, play
 from iotop_ng.errors import UsageError
 from iotop_ng.export.records import rfc3339
 from iotop_ng.policy import scores
@@ -27,6 +30,19 @@ PERIOD_NS = 20_000_000
 """Of the victim: in 10 s its p99 is the fifth-slowest of 500, not the slowest of a few."""
 SECONDS, CAP = 10, "5M"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a log on the flooded disk would wait for it
+
+
+class OpenStage(Stage, Protocol):
+    """A stage that has to be opened."""
+
+    @property
+    def disks(self) -> frozenset[str]:
+        """Whose bytes are counted."""
+        ...
+
+    def opened(self) -> AbstractContextManager[object]:
+        """Start the victim, and end everything in the end."""
+        ...
 
 
 def run(
@@ -41,6 +57,7 @@ def run(
     seed: int,
     json: bool,
     desk: Desk,
+    make_stage: Callable[[Cast, Desk, Signals, Callable[[str], None]], OpenStage] = RealStage,
 ) -> int:
     """Play the story and print what was measured; return the exit code.
 
@@ -60,7 +77,7 @@ def run(
     memory = MEMORY if os.access(MEMORY, os.W_OK) else where
     with desk.signals() as signals, own_directory(memory, "demo") as own:
         cast = Cast(where, own, mode or DEFAULT_MODE, engine or "own", rate, seed, PERIOD_NS)
-        stage = RealStage(cast, desk, signals, complain)
+        stage = make_stage(cast, desk, signals, complain)
         try:
             told = _played(stage, plan, signals)
         except EndedError:
@@ -70,7 +87,7 @@ def run(
     return 0 if found.helped else NOT_HELPED
 
 
-def _played(stage: RealStage, plan: Plan, signals: Signals) -> Told:
+def _played(stage: OpenStage, plan: Plan, signals: Signals) -> Told:
     with stage.opened():
         told = play(stage, plan, complain)
     if signals.is_set:
@@ -78,7 +95,7 @@ def _played(stage: RealStage, plan: Plan, signals: Signals) -> Told:
     return told
 
 
-def _outcome(told: Told, stage: RealStage, cast: Cast, plan: Plan, began: str) -> Outcome:
+def _outcome(told: Told, stage: OpenStage, cast: Cast, plan: Plan, began: str) -> Outcome:
     record, baseline = stage.record, told.phases[0]
     base = scores.alone(record.of(baseline), baseline.seconds)
     floods = [seen for seen in told.phases if seen.name == FLOOD]

@@ -72,7 +72,7 @@ class RealStage:
     def __init__(
         self, cast: Cast, desk: Desk, signals: Signals, tell: Callable[[str], None]
     ) -> None:
-        self.record = Record()
+        self._record = Record()
         self._cast = cast
         self._desk = desk
         self._signals = signals
@@ -83,8 +83,17 @@ class RealStage:
         self._hog: HogChild | None = None
         self._keeper: Keeper | None = None
         self._devices = Devices(desk.root)
-        self.disks: frozenset[str] = frozenset()
+        self._disks: frozenset[str] = frozenset()
+
+    @property
+    def record(self) -> Record:
+        """What was seen."""
+        return self._record
+
+    @property
+    def disks(self) -> frozenset[str]:
         """Whose bytes are counted; none for a file system without a disk."""
+        return self._disks
 
     @contextmanager
     def opened(self) -> Iterator[RealStage]:
@@ -103,9 +112,9 @@ class RealStage:
         )  # fmt: skip
         with Child("victim", arguments) as self._victim:
             try:
-                self._until(lambda: bool(self.record.operations), "the victim")
-                self.disks = self._find_disks(self._victim.pid)
-                self.record.has_device = bool(self.disks)
+                self._until(lambda: bool(self._record.operations), "the victim")
+                self._disks = self._find_disks(self._victim.pid)
+                self._record.has_device = bool(self._disks)
                 self.wait(self.now_ns() + story.REST_NS)
                 yield self
             finally:
@@ -138,7 +147,7 @@ class RealStage:
             "--for", f"{LONGEST_NS // NS_PER_S}s", "--until-stdin-ends", "--json",
         )  # fmt: skip
         child = Child("hog", arguments)
-        hog = self._hog = HogChild(child, self.record)
+        hog = self._hog = HogChild(child, self._record)
         try:
             self._until(lambda: hog.about is not None, "the hog")
             if hog.about is None:
@@ -206,7 +215,7 @@ class RealStage:
         Raises:
             IotopError: victim or hog have ended, or say what cannot be understood.
         """
-        record, now_ns = self.record, self.now_ns()
+        record, now_ns = self._record, self.now_ns()
         if self._victim is not None:
             self._victim.lines()
             self._victim.check()
@@ -218,8 +227,8 @@ class RealStage:
                 record.operations.append(one)
         begun = self._operations.under_way
         record.under_way = None if begun is None else oplog.operation(begun, now_ns)
-        if self.disks:
-            read = (one for one in self._devices.read() if one.name in self.disks)
+        if self._disks:
+            read = (one for one in self._devices.read() if one.name in self._disks)
             record.device.add(time.monotonic_ns(), sum(one.write_bytes for one in read))
         if self._hog is not None:
             self._hog.look()
