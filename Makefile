@@ -9,7 +9,7 @@ TALLY := .venv/tally
 # Tests that load BPF or boot kernels do not share the machine with each other.
 .NOTPARALLEL:
 .PHONY: help run test test-unit test-kernel test-guest check lint format types layers bench \
-	bench-acting bench-policies kernel-matrix cast clean
+	bench-acting bench-policies bench-detection kernel-matrix cast clean
 
 help:
 	@echo "make run [ARGS='…']    the live screen (through sudo where that is needed)"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench [ARGS='…']  cost beside the other tools, as ratios (needs a quiet machine)"
 	@echo "make bench-acting      how exactly a throttle holds, and what its victim gains"
 	@echo "make bench-policies    docs/benchmark.md: our means beside the kernel's, 30 minutes"
+	@echo "make bench-detection   docs/detection.md: which signs tell a flood, 13 minutes at most"
 	@echo "make kernel-matrix     what works on each of Debian's kernels: writes docs/kernels.md"
 	@echo "make cast              record the demo with asciinema into docs/demo.cast, with a picture"
 
@@ -78,6 +79,10 @@ bench:
 bench-acting:
 	@sh .ci/install bench
 	@for name in throttle victim; do $(PY) -m tests.bench.bench_$$name $(ARGS) || exit; done
+
+bench-detection:
+	@sh .ci/install bench
+	$(PY) -m tests.bench.detection $(ARGS)
 
 # A part that fails leaves its results of before; the report is made of all that there are.
 POLICIES := $(PY) -m tests.bench.policies
