@@ -81,7 +81,7 @@ bench-acting:
 	@for name in throttle victim; do $(PY) -m tests.bench.bench_$$name $(ARGS) || exit; done
 
 bench-detection:
-	@sh .ci/install bench
+	@sh .ci/install guest
 	$(PY) -m tests.bench.detection $(ARGS)
 
 # A part that fails leaves its results of before; the report is made of all that there are.

@@ -35,9 +35,11 @@ _SIGNS = f"""\
 *Healthy* has the largest 95th percentile and the largest value of any healthy phase, *starved* the
 least 5th percentile and the least median of any starved one. *Area* is the chance that a look in a
 starved phase shows more than one in a healthy phase: 1 tells them apart always, 0.5 is a coin. An
-alarm is a value above the threshold in {score.IN_A_ROW} looks in a row. *Quiet from* is the lowest threshold without a false alarm, with the floods that it
-still detects and the time that it takes (median, longest); *all below* is the highest threshold
-that detects every flood, with its false alarms.
+alarm is a value above the threshold in {score.IN_A_ROW} looks in a row.
+
+*Quiet from* is the lowest threshold without a false alarm, with the floods that it still detects
+and the time that it takes (median, longest); *all below* is the highest threshold that detects
+every flood, with its false alarms.
 """
 
 _UNKNOWN = "-"
@@ -141,11 +143,20 @@ def _of_signs(results: Results) -> str:
             *_complete(all_below, metric),
         ]))  # fmt: skip
     rows.sort(key=lambda row: -row[0])
+    alone = [
+        metric.name
+        for metric in _measured(results)
+        if (one := score.quiet(results, metric.name)) and 0 < one.starved == one.detected
+    ]
     header = (
         "sign", "healthy, p95", "most", "starved, p5", "median", "area", "quiet from", "detects",
         "after", "all below", "false alarms",
     )  # fmt: skip
-    return markdown(header, [row for _, row in rows])
+    said = (
+        f"Signs that by themselves detect every flood without a false alarm, with a threshold that"
+        f" is chosen afterwards: {', '.join(alone) or 'none'}.\n\n"
+    )
+    return said + markdown(header, [row for _, row in rows])
 
 
 def _quiet(verdict: Verdict | None, metric: Metric) -> list[str]:
