@@ -72,7 +72,7 @@ def run(
 def settings_for(*, script: bool) -> Settings:
     """Return what the screen is set to: the user's own settings, or for a recording none.
 
-    A recording shows names of programs, not whole command lines, and only who does I/O.
+    It shows the names that the guide uses, not whole command lines; a recording only who does I/O.
     """
     if script:
         return Settings(
@@ -80,7 +80,7 @@ def settings_for(*, script: bool) -> Settings:
         )
     settings = load(Flags(), os.environ, euid=os.geteuid())
     settings = screen.drawable(screen.themed(settings), sys.stdout.encoding or "ascii")
-    return replace(settings, batch=False, read_only=False)
+    return replace(settings, batch=False, read_only=False, full_command=False)
 
 
 def _need_room() -> None:

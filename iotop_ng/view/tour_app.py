@@ -23,7 +23,7 @@ from iotop_ng.view.live import live_feed
 from iotop_ng.view.messages import FrameReady, OrderWanted
 from iotop_ng.view.themes import Themes
 from iotop_ng.view.tour import Deed, Hog, Seen, Tour, advance
-from iotop_ng.view.tour_steps import SCRIPT, STEPS
+from iotop_ng.view.tour_steps import SCRIPT, STEPS, STUCK_S
 from iotop_ng.view.tour_words import guide_lines
 from iotop_ng.view.widgets.canvas import Canvas
 
@@ -254,6 +254,11 @@ class TourApp(IotopApp):
         for pause_s, press in zip(self.pauses(name), SCRIPT.get(name, ()), strict=True):
             due_s += pause_s
             self.set_timer(due_s, partial(self.press_for, name, press.key))
+        self.set_timer(due_s + STUCK_S, partial(self._give_up, name))
+
+    def _give_up(self, name: str) -> None:
+        if STEPS[self.tour.at].name == name:
+            self.action_tour_next()
 
     def pauses(self, name: str) -> list[float]:
         """Return the seconds before each key of a step; they differ a little, by the seed."""

@@ -11,6 +11,10 @@ CAP = "5M"
 """What the throttle dialog starts with."""
 
 
+def _has_hog_written(tour: Tour) -> bool:
+    return tour.hog is not None and tour.hog.written_bytes > 0
+
+
 def _is_throttled(tour: Tour) -> bool:
     return any(one.kind == "throttle" and not one.rule for one in tour.policies)
 
@@ -65,6 +69,15 @@ STEPS: tuple[Step, ...] = (
         phase=Phase.ALONE,
     ),
     Step(
+        "start",
+        2,
+        "The problem",
+        "log-flood starts: it writes as much as it can into a file of its own.",
+        is_done=_has_hog_written,
+        least_s=2,
+        deed=Deed.FLOOD,
+    ),
+    Step(
         "flood",
         2,
         "The problem",
@@ -73,7 +86,6 @@ STEPS: tuple[Step, ...] = (
         "press t, then Enter: throttle log-flood to 5 MB/s",
         is_done=_is_throttled,
         phase=Phase.FLOOD,
-        deed=Deed.FLOOD,
     ),
     Step(
         "throttled",
@@ -178,10 +190,12 @@ class Press(NamedTuple):
     key: str
 
 
+STUCK_S = 45.0
+"""The script goes on after this, whatever has not happened."""
 _DROPPING = (Press(2.5, "d"), Press(2.0, "enter"), *(Press(0.4, "enter") for _ in range(5)))
 
 SCRIPT: Mapping[str, tuple[Press, ...]] = {
-    "flood": (Press(6.5, "t"), Press(2.2, "enter")),
+    "flood": (Press(6.0, "t"), Press(2.2, "enter")),
     "release": (Press(2.5, "u"),),
     "drop": _DROPPING,
     "no-drop": (Press(2.0, "d"), Press(4.0, "escape")),

@@ -21,8 +21,9 @@ from tests.guest.kernels import WITH_HEADERS, fetch
 from tests.guest.machine import boot
 
 ROOT = Path(__file__).resolve().parents[2]
+PLACES = ("opt", "srv", "media", "mnt")
+"""Where the checkout may seem to be: a recording does not say where it is."""
 DOCS = ROOT / "docs"
-ASCIINEMA = Path(sys.executable).with_name("asciinema")
 GUEST_S = 420
 SHOWN = ("guide 2/", "guide 3/", "guide 4/", "guide 5/", "guide 6/")
 """The picture shows the last screen of each of these chapters."""
@@ -45,9 +46,8 @@ def main() -> int:
         if asked.guest:
             status = _in_guest(command, Path(name))
         else:
-            status = subprocess.run(
-                command, env=environment(), stdin=subprocess.DEVNULL, check=False
-            ).returncode
+            words = ("unshare", "--mount", "sh", "-c", elsewhere(shlex.join(command)))
+            status = subprocess.run(words, env=environment(), check=False).returncode
         if status or not raw.exists():
             sys.stderr.write(f"make cast: the recorder ended with {status}\n")
             return 1
@@ -66,12 +66,25 @@ def recording(raw: Path, columns: int, lines: int, asked: argparse.Namespace) ->
     """Return the recorder's command."""
     where = "/data" if asked.guest else asked.directory
     demo = (
-        *(sys.executable, "-m", "iotop_ng", "demo", "--script"),
+        *(".venv/bin/python", "-m", "iotop_ng", "demo", "--script"),
         *("--dir", where, "--mode", asked.mode, "--rate", asked.rate),
     )
     size = ("--cols", str(columns), "--rows", str(lines))
     target = f"/out/{raw.name}" if asked.guest else str(raw)
-    return (str(ASCIINEMA), "rec", "-q", "--overwrite", *size, "-c", shlex.join(demo), target)
+    recorder = (".venv/bin/python", "-m", "asciinema", "rec")
+    return (*recorder, "-q", "--overwrite", *size, "-c", shlex.join(demo), target)
+
+
+def elsewhere(command: str) -> str:
+    """Return a shell script that runs a command in a checkout that seems to be elsewhere."""
+    found = (Path("/", name) for name in PLACES)
+    place = next((one for one in found if one.is_dir() and not any(one.iterdir())), Path("/mnt"))
+    here = place / "iotop-ng"
+    return (
+        f"set -e; mount -t tmpfs none {place}; mkdir {here}\n"
+        f"mount --bind {shlex.quote(str(ROOT))} {here}; cd {here}\n"
+        f"{command} </dev/null\n"
+    )
 
 
 def environment() -> dict[str, str]:
@@ -83,9 +96,9 @@ def environment() -> dict[str, str]:
 _TERMINAL = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
 _WARM = """
 sleep 1000 & pid=$!
-{python} -m iotop_ng throttle $pid --rate 5M --for 5s >/dev/null
-{python} -m iotop_ng drop $pid --for 5s >/dev/null
-{python} -m iotop_ng -b -n 2 --format csv --columns pid,fsync_p99_us >/dev/null
+.venv/bin/python -m iotop_ng throttle $pid --rate 5M --for 5s >/dev/null
+.venv/bin/python -m iotop_ng drop $pid --for 5s >/dev/null
+.venv/bin/python -m iotop_ng -b -n 2 --format csv --columns pid,fsync_p99_us >/dev/null
 kill $pid
 """
 """Compiles what the demo uses: an emulated machine takes a minute for that, once."""
@@ -93,10 +106,7 @@ kill $pid
 
 def _in_guest(command: tuple[str, ...], out: Path) -> int | None:
     settings = " ".join(f"{key}={value}" for key, value in _TERMINAL.items())
-    script = (
-        f"cd {shlex.quote(str(ROOT))}\n{_WARM.format(python=shlex.quote(sys.executable))}"
-        f"\nenv {settings} {shlex.join(command)} </dev/null"
-    )
+    script = elsewhere(f"{_WARM}\nenv {settings} {shlex.join(command)}")
     ended = boot(fetch(WITH_HEADERS), script, out, sys.stdout.buffer, timeout_s=GUEST_S)
     return ended.status
 

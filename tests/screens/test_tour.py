@@ -126,7 +126,7 @@ class Tour:
         raise AssertionError(self.text)
 
     async def to_flood(self) -> None:
-        await self.go(8)
+        await self.go(11)
         assert self.step == "flood"
         await self.go(4)
 

@@ -64,6 +64,8 @@ class Walk:
     def go(self, seconds: int, latency_ms: float, *policies: object, **fields: object) -> Walk:
         for _ in range(seconds):
             before = self.tour
+            if Deed.FLOOD in self.deeds:
+                fields.setdefault("hog", Hog(self.second * NS_PER_S, self.second))
             self.tour = advance(before, seen(self.second, latency_ms, *policies, **fields), STEPS)
             if before.entered_ns is None or self.tour.at != before.at:
                 step = STEPS[self.tour.at]
@@ -78,7 +80,7 @@ class Walk:
 
 
 def test_the_whole_tour_goes_on_by_what_has_happened() -> None:
-    walk = Walk().go(8, 1)  # alone
+    walk = Walk().go(11, 1)  # alone
     assert walk.name == "flood"
     walk.go(5, 400).go(2, 400, THROTTLED)
     assert walk.name == "throttled"
@@ -101,7 +103,7 @@ def test_the_whole_tour_goes_on_by_what_has_happened() -> None:
 
 def test_what_this_kernel_cannot_is_said_and_passed_by() -> None:
     why = "no BPF LSM"
-    walk = Walk().go(8, 1, cannot_drop=None).go(2, 400, THROTTLED, cannot_drop=why)
+    walk = Walk().go(11, 1, cannot_drop=None).go(2, 400, THROTTLED, cannot_drop=why)
     walk.go(9, 2, THROTTLED, cannot_drop=None).go(2, 300, cannot_drop=None)
     assert walk.name == "no-drop"
     assert words(walk.tour)["cannot"] == "no BPF LSM"
@@ -111,12 +113,12 @@ def test_what_this_kernel_cannot_is_said_and_passed_by() -> None:
 
 
 def test_a_step_waits_for_what_it_asked_for() -> None:
-    walk = Walk().go(8, 1).go(200, 400)
+    walk = Walk().go(11, 1).go(200, 400)
     assert walk.name == "flood"
 
 
 def test_the_key_goes_on_without_it() -> None:
-    walk = Walk().go(8, 1)
+    walk = Walk().go(11, 1)
     names = [walk.name]
     for _ in range(10):
         walk.go(1, 1, wants_next=True)
@@ -126,7 +128,7 @@ def test_the_key_goes_on_without_it() -> None:
 
 
 def test_it_does_not_go_on_while_the_victim_still_suffers() -> None:
-    walk = Walk().go(8, 1).go(4, 400).go(12, 400, THROTTLED)
+    walk = Walk().go(11, 1).go(4, 400).go(12, 400, THROTTLED)
     assert walk.name == "throttled"
     walk.go(20, 400, THROTTLED)
     assert walk.name == "release", "but not for ever"
@@ -134,19 +136,19 @@ def test_it_does_not_go_on_while_the_victim_still_suffers() -> None:
 
 def test_somebody_elses_policy_is_not_the_answer() -> None:
     other = replace(acting.policy(9, frames.row(77, "dd")), kind="throttle")
-    walk = Walk().go(8, 1)
+    walk = Walk().go(11, 1)
     strange = replace(frame_at(walk.second), policies=(other,))
     walk.go(3, 400, frame=strange)
     assert walk.name == "flood"
 
 
 def test_a_dry_run_is_not_the_answer() -> None:
-    assert Walk().go(8, 1).go(3, 400, {"kind": "throttle", "is_dry": True}).name == "flood"
+    assert Walk().go(11, 1).go(3, 400, {"kind": "throttle", "is_dry": True}).name == "flood"
 
 
 class TestMeasures:
     def test_an_operation_belongs_to_the_phase_in_which_it_began(self) -> None:
-        walk = Walk().go(8, 1).go(5, 400).go(1, 400, THROTTLED)
+        walk = Walk().go(11, 1).go(5, 400).go(1, 400, THROTTLED)
         began = walk.second * NS_PER_S - 3 * NS_PER_S
         late = Operation(began, began + 9 * NS_PER_S)
         walk.go(5, 2, THROTTLED, ended=(late,))
@@ -154,15 +156,15 @@ class TestMeasures:
         assert walk.tour.measure(Phase.THROTTLE).latencies_ns == ()
 
     def test_the_second_after_a_change_is_nobodys(self) -> None:
-        walk = Walk().go(7, 1)
+        walk = Walk().go(10, 1)
         assert walk.name == "flood"
         entered = walk.tour.entered_ns or 0
         soon = Operation(entered + NS_PER_S // 2, entered + NS_PER_S)
         walk.go(1, 1, ended=(soon,))
-        assert walk.tour.measure(Phase.FLOOD) == NOTHING
+        assert walk.tour.measure(Phase.FLOOD).latencies_ns == ()
 
     def test_the_hogs_rate_is_between_its_own_reports(self) -> None:
-        walk = Walk().go(7, 1)
+        walk = Walk().go(10, 1)
         for n in range(5):
             hog = Hog(walk.second * NS_PER_S, 1000 + 500 * n, 7 * n)
             walk.go(1, 400, hog=hog)
@@ -170,7 +172,7 @@ class TestMeasures:
         assert walk.tour.measure(Phase.FLOOD).hog_errors_per_s == 7
 
     def test_one_that_does_not_end_counts_with_its_age(self) -> None:
-        walk = Walk().go(7, 1).go(1, 1, ended=(), waiting_ns=5 * NS_PER_S)
+        walk = Walk().go(10, 1).go(1, 1, ended=(), waiting_ns=5 * NS_PER_S)
         assert (walk.tour.p99_now_ns or 0) >= 5 * NS_PER_S
 
     def test_what_the_guard_keeps_is_twice_what_the_victim_has_alone(self) -> None:
@@ -195,7 +197,7 @@ class TestWords:
             assert heights == {5}
 
     def test_nothing_is_cut_at_80_columns(self) -> None:
-        walk = Walk().go(8, 1).go(5, 4000).go(4, 200, THROTTLED)
+        walk = Walk().go(11, 1).go(5, 4000).go(4, 200, THROTTLED)
         tour = replace(walk.tour, cannot_drop="this kernel was started without BPF LSM")
         for at in range(len(STEPS)):
             for line in guide_lines(replace(tour, at=at), STEPS, Ink(), 80):
@@ -204,7 +206,7 @@ class TestWords:
                 assert "…" not in text, text
 
     def test_the_table_has_a_row_for_each_phase_that_was_measured(self) -> None:
-        walk = Walk().go(8, 1).go(5, 400).go(9, 2, THROTTLED)
+        walk = Walk().go(11, 1).go(5, 400).go(9, 2, THROTTLED)
         rows = [line.split()[0] for line in table(walk.tour)[1:]]
         assert rows == ["alone", "flood", "throttle"]
 
