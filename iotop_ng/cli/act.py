@@ -84,9 +84,11 @@ def checked(wish: Wish) -> Wish:
     Raises:
         UsageError: naming both sides.
     """
-    has_cgroup = any(one.kind == "cgroup" for one in wish.targets)
+    has_cgroup = any(one.kind in {"cgroup", "container"} for one in wish.targets)
     if has_cgroup and not wish.with_children:
-        raise UsageError("--no-children has no meaning with cgroup:PATH: all inside it is meant")
+        raise UsageError(
+            "--no-children has no meaning with cgroup:PATH and container:NAME: all inside is meant"
+        )
     if wish.mechanism is Mechanism.IO_MAX and not wish.with_children:
         raise UsageError("--no-children and --mechanism io_max: io.max limits a whole cgroup")
     return wish

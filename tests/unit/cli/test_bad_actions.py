@@ -40,10 +40,14 @@ SPAN = "expected such as 90s, 10m or 1h, at most a week"
 ERRNOS = "expected ENOSPC, EDQUOT, EIO, EPERM or EAGAIN"
 SIZE = "expected a number with K, M, G, T (1024) or kB, MB, GB, TB (1000)"
 WAYS = "expected hold, io_max or pause"
-INSIDE = "--no-children has no meaning with cgroup:PATH: all inside it is meant"
+INSIDE = "--no-children has no meaning with cgroup:PATH and container:NAME: all inside is meant"
+NAMELESS = (
+    "--all takes every process or container of a name: it has no meaning without comm:NAME or"
+    " container:NAME"
+)
 UNKNOWN = "no such option; iotop-ng --help lists them"
 RATE_FORMS = "5M, 500K, 5MB/s or 20%"
-TARGET_FORMS = "expected a PID (1 to 4194304), cgroup:/PATH or comm:NAME"
+TARGET_FORMS = "expected a PID (1 to 4194304), cgroup:/PATH, comm:NAME or container:NAME"
 
 BAD = [
     # Rates.
@@ -107,12 +111,10 @@ BAD = [
     ("drop -- -1", f"TARGET '-1': {TARGET_FORMS}"),
     ("release dd", f"TARGET 'dd': {TARGET_FORMS}"),
     # Contradictions.
-    (
-        "throttle 17 --rate 5M --all",
-        "--all takes every process of a name: it has no meaning without comm:NAME",
-    ),
+    ("throttle 17 --rate 5M --all", NAMELESS),
     ("throttle cgroup:/app --rate 5M --no-children", INSIDE),
     ("drop cgroup:/app --no-children", INSIDE),
+    ("drop container:app --no-children", INSIDE),
     (
         "throttle 17 --rate 5M --mechanism io_max --no-children",
         "--no-children and --mechanism io_max: io.max limits a whole cgroup",

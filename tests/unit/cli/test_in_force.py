@@ -129,6 +129,22 @@ def test_anybodys_policies_are_released(
     assert sorted(stage.out.decode().splitlines()) == [f"released {name}" for name in gone]
 
 
+@pytest.mark.parametrize("wanted", ["web", "docker-aaaaaaaaaaaa", "a" * 12])
+def test_a_container_is_released_by_its_name_and_by_its_id(stage: FakeDesk, wanted: str) -> None:
+    """Whether or not somebody is left in it."""
+    number = "a" * 64
+    path = f"/system.slice/docker-{number}.scope"
+    config = f"var/lib/docker/containers/{number}/config.v2.json"
+    stage.proc.write(config, '{"Name": "/web"}')
+    stage.start(45, "app", cgroup=path)
+    keeper = screen(stage)
+    keeper.apply(order(CgroupTarget(path), Kind.THROTTLE, MB, lease_s=600))
+
+    assert release(stage, f"container:{wanted}") == 0
+    assert release(stage, f"container:{wanted}") == 1
+    assert names(stage) == names_of_all(stage)
+
+
 def names_of_all(_: FakeDesk) -> list[str]:
     return ["dd[42]", "dd[43]", "/third"]
 
