@@ -18,6 +18,7 @@ from iotop_ng.demo.modes import Layout
 from iotop_ng.demo.pacing import Pace
 from iotop_ng.demo.ring import Ring, Writeback
 from iotop_ng.demo.writer import Orders, Stream
+from iotop_ng.errors import IotopError
 
 COMM = "log-flood"
 
@@ -116,7 +117,11 @@ def make_files(task: Task, stack: ExitStack) -> list[tuple[Path, int]]:
 
 @final
 class Children:
-    """Processes of ours that end one by one; all have one end of a pipe."""
+    """Processes of ours that end one by one; all have one end of a pipe.
+
+    Raises:
+        IotopError: there can be no more processes; those that there were are gone.
+    """
 
     def __init__(self, works: Sequence[Callable[[], None]]) -> None:
         # It is at its end when the last of them has ended.
@@ -125,13 +130,19 @@ class Children:
         self.problem = ""
         """What ended the last one that did not end well."""
         self.pids: tuple[int, ...] = ()
-        for work in works:
-            pid = os.fork()
-            if pid == 0:
-                _become(work, parent)
-            self.pids += (pid,)
-        os.close(mine)
-        self._living = set(self.pids)
+        self._living: set[int] = set()
+        try:
+            for work in works:
+                pid = os.fork()
+                if pid == 0:
+                    _become(work, parent)
+                self.pids += (pid,)
+                self._living.add(pid)
+        except OSError as error:
+            self.end()
+            raise IotopError(f"no process for a writer: {error.strerror}") from None
+        finally:
+            os.close(mine)
 
     def has_living(self) -> bool:
         """Say whether one of them is still there."""

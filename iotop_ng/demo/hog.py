@@ -100,7 +100,7 @@ def run(job: Job, outside: Outside) -> None:
             calls=job.calls,
             seed=job.seed,
             stops_at_error=job.stops_at_error,
-            has_ranges=kind != "overlay",
+            has_ranges=kind in space.RANGES,
         )
         crew = Writers(task, stack) if fio is None else FioCrew(task, stack, fio)
         Supervisor(job, outside, crew).run()

@@ -14,10 +14,13 @@ _GIB = 1 << 30
 NOTES = {
     "tmpfs": "is in memory (tmpfs): nothing of what is written there reaches a disk",
     "ramfs": "is in memory (ramfs): nothing of what is written there reaches a disk",
-    "overlay": "is on an overlay: what is written goes to the disk of its upper directory, by a"
-    " sync of each file whenever --queue is full",
+    "overlay": "is on an overlay: what is written goes to the disk of its upper directory",
 }
 """What one should know of a kind of file system before believing the numbers."""
+
+RANGES = frozenset({"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "vfat", "xfs"})
+"""Where sync_file_range(2) does what it says. On an overlay it looks into the wrong file, and who
+keeps dirty data elsewhere than in the page cache (ZFS) knows nothing of it."""
 
 
 class Space(NamedTuple):

@@ -22,6 +22,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 _OUBLOCK = 512  # getrusage(2) counts written bytes in these
 
+# The journal is not committed while we look, unless somebody asks for that.
+OPTIONS = "noatime,lazytime,commit=300"
+
 # Several times the span each, so that all of it is rewritten in place.
 WAYS = {
     "lines": (199_999, 16),
@@ -69,7 +72,7 @@ def test_every_byte_reaches_the_disk_once(
     mode: str, mount: MakeMount, note: Callable[[str], None]
 ) -> None:
     """A prime number of calls; within 2 % of what is charged, and of diskstats."""
-    fs = mount("ext4", "noatime,lazytime")
+    fs = mount("ext4", OPTIONS)
     calls, span = WAYS[mode]
 
     wrote = hog(fs, "--mode", mode, "--calls", calls, "--span", f"{span}M")
@@ -92,7 +95,7 @@ def test_every_byte_reaches_the_disk_once(
 
 def test_what_fio_writes_for_us_reaches_the_disk_too(mount: MakeMount) -> None:
     """Its status is our report, to the last call."""
-    fs = mount("ext4", "noatime,lazytime")
+    fs = mount("ext4", OPTIONS)
 
     wrote = hog(fs, "--engine", "fio", "--calls", 49_999, "--span", "8M", "--queue", "2M")
 
@@ -103,7 +106,7 @@ def test_what_fio_writes_for_us_reaches_the_disk_too(mount: MakeMount) -> None:
 
 def test_on_an_overlay_every_byte_reaches_the_disk_below(mount: MakeMount) -> None:
     """sync_file_range does nothing there; the hog says so and syncs in another way."""
-    fs = mount("ext4", "noatime,lazytime")
+    fs = mount("ext4", OPTIONS)
     layers = {name: fs.path / name for name in ("lower", "upper", "work", "merged")}
     for path in layers.values():
         path.mkdir()
