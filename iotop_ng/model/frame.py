@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from iotop_ng.sample import NO_TOTALS, Host, MapFill, Probe, Totals
+from iotop_ng.sample import NO_TOTALS, Histogram, Host, MapFill, Probe, Totals
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +65,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     queued_p99_us: float | None = None
     fsync_per_s: float | None = None
     fsync_p99_us: float | None = None
+    fsync_durations: Histogram | None = None
+    """Of the fsync and fdatasync calls that returned in this interval, ns."""
     fsync_age_us: float | None = None
     """Of the oldest fsync that had not returned at the end of the interval; 0: there was none."""
     io_delay_pct: float | None = None

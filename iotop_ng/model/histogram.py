@@ -85,6 +85,16 @@ def _at_rank(histogram: Histogram, rank: float) -> float:
     return high
 
 
+def kth_us(histogram: Histogram, k: int) -> float:
+    """Return the duration of the k-th fastest event, k from 1; more than there are is the last.
+
+    For few events, where a percentile has no meaning of its own. k events in a slot are taken as
+    evenly spread in its middle: low + (high - low) * (k - c - 1/2) / events in the slot, with c
+    before it. One event in slot 10 ([1.024, 2.048) us): 1.536 us. 0 for no event.
+    """
+    return _at_rank(histogram, min(max(k, 1), sum(histogram)) - 0.5)
+
+
 class Summary(NamedTuple):
     """What a row says about the requests of one interval, in microseconds; None: no event."""
 

@@ -90,6 +90,7 @@ def row(who: Who, deed: Deed, interval: Interval, history: tuple[Point, ...] = (
         queued_p99_us=percentile_us(delta.queued, 0.99),
         fsync_per_s=per_second(count(delta.fsync), ns),
         fsync_p99_us=percentile_us(delta.fsync, 0.99),
+        fsync_durations=delta.fsync,
         fsync_age_us=None if who.tid is not None or age_ns is None else age_ns / NS_PER_US,
         # Several threads can wait at once; more than the whole interval says no more than that.
         io_delay_pct=share_pct(delta.io_delay_ns, ns),

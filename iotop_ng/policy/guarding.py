@@ -150,7 +150,9 @@ def _measure(guard: Guard, hogs: tuple[Hog, ...], scene: Scene) -> Signals:
     keys = frozenset(row.key for row in rows)
     suffering = victims(scene.rows, guard.victim, keys)
     is_lost = scene.is_lost or scene.is_blind
-    return signals(scene.frame, suffering, rows, guard.device, is_lost=is_lost)
+    return signals(
+        scene.frame, suffering, rows, guard.device, guard.target_ns or 0, is_lost=is_lost
+    )
 
 
 def _shares(

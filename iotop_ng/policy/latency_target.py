@@ -2,19 +2,28 @@
 
 Additive increase, multiplicative decrease, after TCP's congestion control; the memory of the last
 rate that was too much, with a fast return to it, is CUBIC's idea (RFC 9438), the percentile as
-signal is SEDA's (USITS 2003). With target X, set-point g = X/2 and L the worst of what is known::
+signal is SEDA's (USITS 2003). With target X and set-point g = X/2, a tick is judged by two things:
 
-    L > g       cap = 0.7 * what the hogs really do (0.5 when L >= 4 g), then one tick of patience,
+U, the usual latency: of the calls that returned, the slowest one in six left out (of four to eleven
+calls just one, of fewer none), since some are slow whatever the hogs do. Without a call that
+returned: the age of the one under way, or the delay of the device's queue.
+Late calls: those that took longer than X. One in a hundred may, since the target is a p99; what was
+not used of that is saved, up to one call::
+
+    U > g, or a late call too many
+                cap = 0.7 * what the hogs really do (0.5 when U >= 4 g), then one tick of patience,
                 because what is queued already must drain first; mem = what they did
-    L <= 0.75 g and the hogs press against the cap
-                far below mem: cap += max(a, (mem - cap) / 5), else a / 2; a is 1 % of the capacity
+    U <= g / 2, no late call, and the hogs press against the cap
+                far below mem: cap += max(a, (mem - cap) / 5), else a / 2, and after each 64 such
+                ticks a / 2 more; a is 1 % of the capacity
     between     nothing: a dead band
     nothing measured
                 unknown is not good: after 5 ticks 2 % per tick, and only while the cap binds
 
-Worked: X = 20 ms, capacity 200 MB/s, hogs at 200 MB/s and no cap yet, L = 30 ms: mem = 200 MB/s,
-cap = 140 MB/s. Next tick L = 30 ms: patience. Then L = 5 ms and the hogs at 138 MB/s: 140 is below
-0.9 * 200, so cap = 140 + 12 = 152 MB/s.
+Worked: X = 20 ms, capacity 200 MB/s, hogs at 200 MB/s and no cap yet, U = 30 ms: mem = 200 MB/s,
+cap = 140 MB/s. Next tick U = 30 ms: patience. Then U = 5 ms and the hogs at 138 MB/s: 140 is below
+0.8 * 200, so cap = 140 + 12 = 152 MB/s. Hogs that write 3 GB/s into the page cache are cut to
+140 MB/s just so: the device does 200 MB/s, and no more of them was ever at work.
 """
 
 from __future__ import annotations
@@ -26,15 +35,21 @@ import msgspec
 from iotop_ng.policy.actions import NS_PER_S
 
 SET_POINT_PCT = 50
-DEAD_BAND_PCT = 75
+DEAD_BAND_PCT = 50
 DOWN_PCT = 70
 HARD_DOWN_PCT = 50
 HARD_OVER = 4
 """Times the set-point, from where the cut is the hard one."""
 COOLING_TICKS = 1
+LATE_ALLOWED_MILLI = 10
+"""Thousandths of a late call that each call earns."""
+MOST_SPARE_MILLI = 1000
+ONE_LATE_MILLI = 500
+"""Late calls are a guess within a slot of the histogram; from here it is rather one than none."""
 UP_DIVISOR = 100
+CALM_TICKS = 64
 RETURN_DIVISOR = 5
-NEAR_MEMORY_PCT = 90
+NEAR_MEMORY_PCT = 80
 BINDING_PCT = 90
 UNKNOWN_TICKS = 5
 UNKNOWN_UP_PCT = 2
@@ -53,6 +68,10 @@ class Signals(msgspec.Struct, frozen=True):
     """Calls of the victims that finished; None: not measured."""
     p99_ns: int = 0
     """Of those; counts only when there are any."""
+    usual_ns: int = 0
+    """The slowest of them but the outliers."""
+    late_milli: int = 0
+    """How many of them took longer than the target, in thousandths."""
     age_ns: int = 0
     """Of the oldest call that has not finished: a stuck victim must not look idle."""
     queue_ns: int | None = None
@@ -71,13 +90,18 @@ class Signals(msgspec.Struct, frozen=True):
 
     @property
     def latency_ns(self) -> int:
-        """L, the worst of what is known."""
-        return max(self.fsync_ns, self.queue_ns or 0)
+        """The worst of what is known: what a person is told."""
+        return max(self.fsync_ns, 0 if self.fsyncs else self.queue_ns or 0)
 
     @property
     def fsync_ns(self) -> int:
         """The victims' own part of it; 0 when nobody called fsync."""
         return max(self.p99_ns if self.fsyncs else 0, self.age_ns)
+
+    @property
+    def judged_ns(self) -> int:
+        """U. The queue speaks only for victims that said nothing themselves."""
+        return self.usual_ns if self.fsyncs else max(self.age_ns, self.queue_ns or 0)
 
 
 class Aim(msgspec.Struct, frozen=True):
@@ -116,6 +140,10 @@ class Control(msgspec.Struct, frozen=True):
     cooling: int = 0
     unknown: int = 0
     missing: int = 0
+    calm: int = 0
+    """Steps up since the last cut, close to mem or beyond it."""
+    spare_milli: int = 0
+    """Late calls that are allowed, in thousandths."""
     loose_ns: int = 0
     """How long the cap has been of no use."""
 
@@ -142,15 +170,24 @@ def step(aim: Aim, control: Control, seen: Signals, interval_ns: int) -> tuple[C
         if missing >= MISSING_TICKS:
             return START, Move.BLIND if control.cap is not None else Move.HOLD
         return msgspec.structs.replace(control, missing=missing), Move.HOLD
-    control = msgspec.structs.replace(control, missing=0)
     hogs = seen.hog_bytes_per_s or 0
-    if seen.latency_ns > aim.set_point_ns:
-        return _too_slow(aim, control, seen.latency_ns, hogs)
-    control, move = _good_enough(aim, control, seen, hogs)
+    late_milli = _late_milli(aim, seen)
+    spare_milli = control.spare_milli + LATE_ALLOWED_MILLI * (seen.fsyncs or 0)
+    spare_milli = min(spare_milli, MOST_SPARE_MILLI) - late_milli
+    control = msgspec.structs.replace(control, missing=0, spare_milli=max(spare_milli, 0))
+    is_late = late_milli >= ONE_LATE_MILLI
+    if seen.judged_ns > aim.set_point_ns or (is_late and spare_milli < 0):
+        return _too_slow(aim, control, seen.judged_ns, hogs)
+    control, move = _good_enough(aim, control, seen, hogs, is_late=is_late)
     return _let_go_if_useless(aim, control, move, hogs, interval_ns)
 
 
-def _too_slow(aim: Aim, control: Control, latency_ns: int, hogs: int) -> tuple[Control, Move]:
+def _late_milli(aim: Aim, seen: Signals) -> int:
+    """Return the late calls in thousandths; one under way counts as soon as it is late."""
+    return (seen.late_milli if seen.fsyncs else 0) + 1000 * (seen.age_ns > aim.target_ns)
+
+
+def _too_slow(aim: Aim, control: Control, usual_ns: int, hogs: int) -> tuple[Control, Move]:
     """Cut, unless the last cut has not had its time."""
     if control.cooling:
         cooled = msgspec.structs.replace(
@@ -160,15 +197,18 @@ def _too_slow(aim: Aim, control: Control, latency_ns: int, hogs: int) -> tuple[C
     # Hogs that write next to nothing are not the cause, and a cap cut from that would be the floor.
     if hogs < aim.least:
         return msgspec.structs.replace(control, unknown=0, loose_ns=0), Move.HOLD
-    base = hogs if control.cap is None else min(control.cap, hogs)
-    is_hard = latency_ns >= HARD_OVER * aim.set_point_ns
+    base = min(hogs, aim.capacity if control.cap is None else control.cap)
+    is_hard = usual_ns >= HARD_OVER * aim.set_point_ns
     cap = max(aim.least, base * (HARD_DOWN_PCT if is_hard else DOWN_PCT) // 100)
     # The floor moves with a capacity that is learned; a violation must not lift the cap to it.
     cap = cap if control.cap is None else min(cap, control.cap)
-    return Control(cap=cap, mem=base, cooling=COOLING_TICKS), Move.CUT
+    spare_milli = control.spare_milli
+    return Control(cap=cap, mem=base, cooling=COOLING_TICKS, spare_milli=spare_milli), Move.CUT
 
 
-def _good_enough(aim: Aim, control: Control, seen: Signals, hogs: int) -> tuple[Control, Move]:
+def _good_enough(
+    aim: Aim, control: Control, seen: Signals, hogs: int, *, is_late: bool
+) -> tuple[Control, Move]:
     cap = control.cap
     if cap is None:
         return control, Move.HOLD
@@ -180,13 +220,15 @@ def _good_enough(aim: Aim, control: Control, seen: Signals, hogs: int) -> tuple[
         raised = cap + cap * UNKNOWN_UP_PCT // 100
         return msgspec.structs.replace(control, cap=raised, unknown=unknown), Move.RAISE
     control = msgspec.structs.replace(control, unknown=0)
-    if not is_binding or seen.latency_ns * 100 > aim.set_point_ns * DEAD_BAND_PCT:
+    is_near = seen.judged_ns * 100 > aim.set_point_ns * DEAD_BAND_PCT
+    if not is_binding or is_near or is_late:
         return control, Move.HOLD
     if cap * 100 < control.mem * NEAR_MEMORY_PCT:
         cap += max(aim.up, (control.mem - cap) // RETURN_DIVISOR)
-    else:
-        cap += max(aim.up // 2, 1)
-    return msgspec.structs.replace(control, cap=cap), Move.RAISE
+        return msgspec.structs.replace(control, cap=cap), Move.RAISE
+    calm = control.calm + 1
+    cap += max(aim.up // 2, 1) * (1 + calm // CALM_TICKS)
+    return msgspec.structs.replace(control, cap=cap, calm=calm), Move.RAISE
 
 
 def _let_go_if_useless(

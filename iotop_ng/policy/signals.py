@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from iotop_ng.model.frame import DeviceRow, Frame, Row
+from iotop_ng.model.histogram import bounds_us, kth_us
 from iotop_ng.policy.latency_target import Signals
 from iotop_ng.policy.rule import Pattern, Signs
 
 NS_PER_US = 1000
+OUTLIERS = 6
+"""One call in so many may be slow for reasons of its own; of four or more, one always may."""
+FEW = 3
+"""Of so few calls each one counts."""
 NS_PER_S = 1_000_000_000
 LATE_NS = NS_PER_S
 """A slow fsync counts at least this long: who syncs once a second is heard all the time."""
@@ -42,21 +47,47 @@ def signals(
     suffering: Sequence[Row],
     hogs: Sequence[Row],
     device: str,
+    target_ns: int,
     *,
     is_lost: bool,
 ) -> Signals:
-    """Return what one tick says about one guard."""
+    """Return what one tick says about one guard; of several victims whoever has it worst counts."""
     calls = [row.fsync_per_s for row in suffering if row.fsync_per_s is not None]
     ns = frame.interval_s
     delay_us = queue_us(frame.devices, device)
     return Signals(
         hog_bytes_per_s=_sum(row.write_bytes_per_s for row in hogs),
         fsyncs=round(sum(calls) * ns) if calls else None,
-        p99_ns=int(max((row.fsync_p99_us or 0 for row in suffering), default=0) * NS_PER_US),
+        p99_ns=max((_slowest_ns(row, 100) for row in suffering), default=0),
+        usual_ns=max((_slowest_ns(row, OUTLIERS) for row in suffering), default=0),
+        late_milli=sum(_late_milli(row, target_ns) for row in suffering),
         age_ns=int(max((row.fsync_age_us or 0 for row in suffering), default=0) * NS_PER_US),
         queue_ns=None if delay_us is None else int(delay_us * NS_PER_US),
         is_lost=is_lost or ns <= 0,
     )
+
+
+def _slowest_ns(row: Row, divisor: int) -> int:
+    """Return the slowest call but one in `divisor`; of three or less, the slowest."""
+    durations = row.fsync_durations
+    if durations is None:
+        return int((row.fsync_p99_us or 0) * NS_PER_US)
+    calls = sum(durations)
+    left_out = max(calls // divisor, divisor == OUTLIERS) if calls > FEW else 0
+    return int(kth_us(durations, calls - left_out) * NS_PER_US) if calls else 0
+
+
+def _late_milli(row: Row, target_ns: int) -> int:
+    """Return how many calls took longer, in thousandths: within the target's slot it is a guess."""
+    durations = row.fsync_durations
+    if durations is None:
+        return 1000 * ((row.fsync_p99_us or 0) * NS_PER_US > target_ns)
+    late = 0.0
+    for slot, calls in enumerate(durations):
+        low, high = bounds_us(slot)
+        if calls:
+            late += calls * min(max(high - target_ns / NS_PER_US, 0), high - low) / (high - low)
+    return int(1000 * late)
 
 
 def agree(signs: Signs, frame: Frame, device: str = "") -> bool:

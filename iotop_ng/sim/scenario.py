@@ -79,6 +79,10 @@ class VictimSpec(msgspec.Struct, frozen=True):
     off_ns: int
     target_ns: int
     """The p99 that it needs."""
+    hiccup_ns: int = 0
+    """What some of its calls take longer for reasons of their own, such as a busy processor."""
+    hiccup_pct: int = 0
+    """How many of them."""
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -177,7 +181,11 @@ def _victim(table: Table) -> VictimSpec:
         on_ns=table.take("on", tables.time, 0),
         off_ns=table.take("off", tables.time, 0),
         target_ns=table.take("target", tables.span, 20 * MS),
+        hiccup_ns=table.take("hiccup", tables.time, 0),
+        hiccup_pct=table.take("hiccup_pct", tables.whole(0, 100), 0),
     )
+    if bool(spec.hiccup_ns) != bool(spec.hiccup_pct):
+        table.complain("hiccup and hiccup_pct have no meaning without each other", "hiccup")
     table.end()
     return spec
 

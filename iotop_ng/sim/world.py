@@ -147,4 +147,11 @@ class World:
                 # The flush itself: the data is there, the device's own cache is not empty yet.
                 base_ns = self.scenario.device.base_ns
                 part = self._jitter.between(-JITTER_PER_MILLE, JITTER_PER_MILLE)
-                self.victim.next_ns = at_ns + base_ns * (1000 + part) // 1000
+                self.victim.next_ns = at_ns + base_ns * (1000 + part) // 1000 + self._hiccup()
+
+    def _hiccup(self) -> int:
+        """Return what a call takes longer for reasons of the victim's own."""
+        spec = self.victim.spec
+        if spec.hiccup_pct and self._jitter.between(1, 100) <= spec.hiccup_pct:
+            return self._jitter.between(spec.hiccup_ns // 2, spec.hiccup_ns * 3 // 2)
+        return 0

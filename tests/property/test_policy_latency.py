@@ -26,6 +26,8 @@ known = st.builds(
     hog_bytes_per_s=byte_rates,
     fsyncs=st.integers(0, 1000),
     p99_ns=times_ns,
+    usual_ns=times_ns,
+    late_milli=st.integers(0, 5000),
     age_ns=times_ns,
     queue_ns=st.one_of(st.none(), times_ns),
 )
@@ -36,6 +38,8 @@ signals = st.one_of(
         hog_bytes_per_s=st.one_of(st.none(), byte_rates),
         fsyncs=st.one_of(st.none(), st.integers(0, 3)),
         p99_ns=times_ns,
+        usual_ns=times_ns,
+        late_milli=st.integers(0, 5000),
         queue_ns=st.one_of(st.none(), times_ns),
         is_lost=st.booleans(),
     ),
@@ -65,7 +69,8 @@ def test_the_cap_is_never_below_the_floor(aim: Aim, trace: list[Signals]) -> Non
 @given(aims, traces)
 def test_a_violating_tick_never_raises(aim: Aim, trace: list[Signals]) -> None:
     for before, seen, after, _ in run(aim, trace):
-        if not seen.is_missing and seen.latency_ns > aim.set_point_ns:
+        is_late = seen.age_ns > aim.target_ns or (seen.fsyncs and seen.late_milli >= 500)
+        if not seen.is_missing and (is_late or seen.judged_ns > aim.set_point_ns):
             assert height(after) <= height(before)
 
 
@@ -82,8 +87,15 @@ def test_more_latency_never_means_a_higher_cap(
 ) -> None:
     steps = run(aim, trace)
     control = steps[-1][2] if steps else START
-    worse = Signals(seen.hog_bytes_per_s, seen.fsyncs, seen.p99_ns + more, seen.age_ns + more,
-                    None if seen.queue_ns is None else seen.queue_ns + more)  # fmt: skip
+    worse = Signals(
+        seen.hog_bytes_per_s,
+        seen.fsyncs,
+        p99_ns=seen.p99_ns + more,
+        usual_ns=seen.usual_ns + more,
+        late_milli=seen.late_milli + more,
+        age_ns=seen.age_ns + more,
+        queue_ns=None if seen.queue_ns is None else seen.queue_ns + more,
+    )
     quick, _ = step(aim, control, seen, TICK_NS)
     slow, _ = step(aim, control, worse, TICK_NS)
 

@@ -16,6 +16,7 @@ from tests.fakes.samples import SECOND, slots
 MIB = 1 << 20
 NO_COLUMN = {
     "key", "start_ns", "exited_tick", "totals", "first_seen_ns", "first_tick", "fsync_age_us",
+    "fsync_durations",
     "container",
 }  # fmt: skip
 """Fields of a row that are not for reading: identity, what columns are made of, what only policies

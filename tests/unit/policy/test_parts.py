@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from iotop_ng.policy.actions import NS_PER_S
 from iotop_ng.policy.drop import WINDOW_NS, Dropper, Loss, Terms, Verdict
 from iotop_ng.policy.latency_target import Aim, Control, Move, Signals, step
 from iotop_ng.policy.share import HEADROOM_BYTES_PER_S, share
+from iotop_ng.policy.signals import signals
 from iotop_ng.policy.token_bucket import Answer, TokenBucket
+from iotop_ng.sample import HISTOGRAM_SLOTS
+from iotop_ng.sim.actors import slot_of
+from tests.unit.policy.scenes import frame, process
 
 MB = 1_000_000
 TICK_NS = NS_PER_S // 4
@@ -30,8 +36,8 @@ def test_a_raise_does_not_forgive_debt() -> None:
 
 def test_the_latency_targets_worked_number() -> None:
     aim = Aim(target_ns=20_000_000, capacity=200 * MB)
-    slow = Signals(hog_bytes_per_s=200 * MB, fsyncs=10, p99_ns=30_000_000)
-    good = Signals(hog_bytes_per_s=138 * MB, fsyncs=10, p99_ns=5_000_000)
+    slow = Signals(hog_bytes_per_s=200 * MB, fsyncs=10, usual_ns=30_000_000)
+    good = Signals(hog_bytes_per_s=138 * MB, fsyncs=10, usual_ns=5_000_000)
 
     cut, first = step(aim, Control(), slow, TICK_NS)
     patient, second = step(aim, cut, slow, TICK_NS)
@@ -40,6 +46,46 @@ def test_the_latency_targets_worked_number() -> None:
     assert (first, cut.cap, cut.mem) == (Move.CUT, 140 * MB, 200 * MB)
     assert (second, patient.cap) == (Move.HOLD, 140 * MB)
     assert (third, raised.cap) == (Move.RAISE, 152 * MB)
+
+
+def test_what_the_page_cache_took_is_not_what_the_device_does() -> None:
+    aim = Aim(target_ns=20_000_000, capacity=200 * MB)
+    fast = Signals(hog_bytes_per_s=3000 * MB, fsyncs=10, usual_ns=30_000_000)
+
+    assert step(aim, Control(), fast, TICK_NS)[0].cap == 140 * MB
+
+
+def test_one_late_call_in_a_hundred_is_what_a_p99_allows() -> None:
+    aim = Aim(target_ns=20_000_000, capacity=200 * MB)
+    good = Signals(hog_bytes_per_s=100 * MB, fsyncs=10, usual_ns=8_000_000)
+    late = Signals(hog_bytes_per_s=100 * MB, fsyncs=10, usual_ns=8_000_000, late_milli=1000)
+    control, moves = Control(cap=100 * MB, mem=100 * MB), []
+    for seen in [*[good] * 9, late, *[good] * 4, late]:
+        control, move = step(aim, control, seen, TICK_NS)
+        moves.append(move)
+
+    assert moves == [Move.HOLD] * 14 + [Move.CUT]
+
+
+def test_the_queue_speaks_only_for_victims_that_are_silent() -> None:
+    aim = Aim(target_ns=20_000_000, capacity=200 * MB)
+    heard = Signals(100 * MB, fsyncs=5, usual_ns=3_000_000, queue_ns=90_000_000)
+    silent = Signals(100 * MB, fsyncs=0, queue_ns=90_000_000)
+
+    assert step(aim, Control(cap=100 * MB), heard, TICK_NS)[1] is Move.RAISE
+    assert step(aim, Control(cap=100 * MB), silent, TICK_NS)[1] is Move.CUT
+
+
+def test_a_slow_call_among_four_is_an_outlier_and_among_three_is_not() -> None:
+    fast, slow = slot_of(4_500_000), slot_of(50_000_000)
+    for calls, is_usual in ((3, False), (2, True)):
+        durations = [0] * HISTOGRAM_SLOTS
+        durations[fast], durations[slow] = calls, 1
+        victim = replace(process(1, "db", fsync_ms=60), fsync_durations=tuple(durations))
+        seen = signals(frame(1, 1, [victim]), [victim], [], "", 20_000_000, is_lost=False)
+
+        assert (seen.usual_ns > 10_000_000) is is_usual
+        assert seen.late_milli == 1000
 
 
 def test_four_times_the_set_point_cuts_in_half() -> None:

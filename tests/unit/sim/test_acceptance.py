@@ -57,6 +57,16 @@ def test_it_holds_on_a_device_that_slows_down_and_beats_a_fixed_cap() -> None:
     assert adaptive.isol_pct > fixed.isol_pct
 
 
+def test_a_victim_that_hiccups_by_itself_does_not_cost_the_hogs_everything() -> None:
+    scene = replace(scenario.load("noisy"), duration_ns=60 * NS_PER_S)
+    found = scores(scene, "latency_target")
+
+    assert found.isol_pct >= 90
+    assert found.work_csv_pct >= 50
+    assert found.fsync_p99_ns <= scene.victim.target_ns
+    check_protected([found])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "check"), [("steady", check_steady), ("slowdown", check_slowdown)]

@@ -125,7 +125,7 @@ def test_a_lease_ends_by_itself() -> None:
 
 def test_all_scenarios_load() -> None:
     assert [scenario.load(name).name for name in scenario.names()] == [
-        "bursty", "container", "many", "slowdown", "sparse", "steady",
+        "bursty", "container", "many", "noisy", "slowdown", "sparse", "steady",
     ]  # fmt: skip
 
 
