@@ -105,7 +105,7 @@ def _of_headless() -> list[click.Parameter]:
         ),
         click.Option(["json", "--json"], is_flag=True, help="headless: one JSON object, no table"),
         click.Option(
-            ["seconds", "--seconds"], type=click.IntRange(3, 600), metavar="N",
+            ["seconds", "--seconds"], type=click.IntRange(1, 600), metavar="N",
             help="headless: of each phase [10]",
         ),
         click.Option(

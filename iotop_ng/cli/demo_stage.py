@@ -115,7 +115,6 @@ class RealStage:
                 self._until(lambda: bool(self._record.operations), "the victim")
                 self._disks = self._find_disks(self._victim.pid)
                 self._record.has_device = bool(self._disks)
-                self.wait(self.now_ns() + story.REST_NS)
                 yield self
             finally:
                 self._leave_keeper()

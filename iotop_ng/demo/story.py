@@ -15,9 +15,9 @@ from iotop_ng.demo.record import Record, Seen
 from iotop_ng.errors import IotopError
 
 AGAIN_NS = 3 * NS_PER_S
-"""A flood that was let go of has this time to be as bad as before."""
+"""A flood that was let go of has this time to be as bad as before; less in short phases."""
 REST_NS = 2 * NS_PER_S
-"""For the disk, after a flood."""
+"""For the disk, before the first phase and after a flood; less in short phases."""
 BASELINE, FLOOD, THROTTLE, DROP, GUARD, AFTER = (
     "baseline", "flood", "throttle", "drop", "guard", "after",
 )  # fmt: skip
@@ -32,6 +32,16 @@ class Plan(NamedTuple):
     """What is left to the hog when it is throttled, bytes per second."""
     limit_ns: int | None = None
     """The latency that is still well; None: made from the baseline."""
+
+    @property
+    def rest_ns(self) -> int:
+        """How long the disk rests."""
+        return min(REST_NS, self.seconds * NS_PER_S // 2)
+
+    @property
+    def again_ns(self) -> int:
+        """How long a flood goes on between two requests."""
+        return min(AGAIN_NS, self.seconds * NS_PER_S)
 
 
 class Stage(Protocol):
@@ -89,6 +99,7 @@ def play(stage: Stage, plan: Plan, tell: Callable[[str], None]) -> Told:
     Raises:
         IotopError: hog, victim or guard do not do what they are there for.
     """
+    _rest(stage, plan)
     tell(f"baseline: the victim alone, {plan.seconds} s")
     baseline = _watched(stage, plan, Seen(BASELINE, stage.now_ns(), 0, has_hog=False))
     operations = stage.record.of(baseline)
@@ -100,9 +111,9 @@ def play(stage: Stage, plan: Plan, tell: Callable[[str], None]) -> Told:
         flood = _watched(stage, plan, Seen(FLOOD, began_ns, 0))
         throttle = _acted(stage, plan, THROTTLE, lambda: stage.throttled(plan.cap), tell)
         drop = _acted(stage, plan, DROP, stage.dropped, tell, again=not throttle.why_not)
-    _rest(stage)
+    _rest(stage, plan)
     guard = _guarded(stage, plan, limit_ns, tell)
-    _rest(stage)
+    _rest(stage, plan)
     tell("after: the victim alone again")
     after = _watched(stage, plan, Seen(AFTER, stage.now_ns(), 0, has_hog=False))
     return Told((baseline, flood, throttle, drop, guard, after), limit_ns)
@@ -130,7 +141,7 @@ def _acted(
         return Seen(name, 0, 0, why_not=why_not)
     if again:
         tell("flood again: the hog is let go of")
-        stage.wait(stage.now_ns() + AGAIN_NS)
+        stage.wait(stage.now_ns() + plan.again_ns)
     tell(f"{name}: asked for now")
     asked_ns = stage.now_ns()
     with act() as how:
@@ -140,11 +151,11 @@ def _acted(
 def _guarded(stage: Stage, plan: Plan, limit_ns: int, tell: Callable[[str], None]) -> Seen:
     tell(f"guard: waits for the flood, to keep the victim's p99 at {limit_ns / 1e6:.1f} ms")
     with stage.guarded(limit_ns):
-        stage.wait(stage.now_ns() + REST_NS)
+        _rest(stage, plan)
         with stage.flood() as began_ns:
             tell("guard: the flood begins")
             return _watched(stage, plan, Seen(GUARD, began_ns, 0, how="guard"))
 
 
-def _rest(stage: Stage) -> None:
-    stage.wait(stage.now_ns() + REST_NS)
+def _rest(stage: Stage, plan: Plan) -> None:
+    stage.wait(stage.now_ns() + plan.rest_ns)
