@@ -93,6 +93,10 @@ def _late_milli(row: Row, target_ns: int) -> int:
 def agree(signs: Signs, frame: Frame, device: str = "") -> bool:
     """Say whether nothing that is asked and measured speaks against it."""
     delay_us = queue_us(frame.devices, device)
+    if delay_us is None and frame.devices and not any(row.in_flight for row in frame.devices):
+        # No write has ended, and none is under way: nobody waits for one. A disk that is stuck has
+        # some under way, and says nothing.
+        delay_us = 0.0
     asked = (
         (frame.io_some_pct, signs.pressure_over_pct),
         (None if delay_us is None else delay_us * NS_PER_US, signs.queue_over_ns),

@@ -52,7 +52,7 @@ def play(
 
 @pytest.mark.parametrize(
     ("psi", "queue_ms", "is_held"),
-    [(60, 90, True), (20, 90, False), (60, 20, False), (None, 90, True), (60, None, True)],
+    [(60, 90, True), (20, 90, False), (60, 20, False), (None, 90, True), (60, None, False)],
 )
 def test_a_rule_waits_for_every_sign_that_is_measured(
     psi: float | None, queue_ms: float | None, is_held: bool
@@ -100,6 +100,16 @@ def test_lost_events_begin_the_time_of_a_guard_anew() -> None:
         begun += [tick for action in actions if isinstance(action, Throttle)]
 
     assert begun == [4]
+
+
+def test_a_disk_that_does_nothing_delays_nobody_and_one_that_is_stuck_says_nothing() -> None:
+    idle = frame(1, SECOND, [], await_ms=None)
+    stuck = replace(idle, devices=tuple(replace(one, in_flight=7) for one in idle.devices))
+    unseen = replace(idle, devices=())
+
+    asked = Signs(queue_over_ns=1)
+
+    assert [agree(asked, one) for one in (idle, stuck, unseen)] == [False, True, True]
 
 
 def test_nothing_asked_agrees_with_everything() -> None:
