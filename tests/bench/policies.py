@@ -70,7 +70,8 @@ def _add_choices(job: argparse.ArgumentParser) -> None:
     add("--rounds", type=int, default=3, help="[3]")
     add("--rest", type=float, default=2, help="s between runs [2]")
     add("--calibrate", type=int, default=8, help="s of each of the two calibrations [8]")
-    add("--mode", default="big", help="of the hog, see iotop-ng demo hog --help [big]")
+    add("--mode", default="threads", help="of the hog, see iotop-ng demo hog --help [threads]")
+    add("--writers", type=int, default=2, help="that write at once [2]")
     add("--span", type=int, default=256, help="MiB that the hog rewrites in turn [256]")
     add("--wants", type=float, default=2, help="the hog's rate, x the device's [2]")
     add("--period", type=int, default=50, help="ms between two fsyncs of the victim [50]")
@@ -83,8 +84,8 @@ def _add_choices(job: argparse.ArgumentParser) -> None:
 def choices(asked: argparse.Namespace) -> list[str]:
     """Return the words on a command line that repeat what was chosen."""
     words = ["--scenario", asked.scenario]
-    for name in ("seconds", "rounds", "rest", "calibrate", "mode", "span", "wants", "period",
-                 "limit", "guard_settle", "slow_to"):  # fmt: skip
+    for name in ("seconds", "rounds", "rest", "calibrate", "mode", "writers", "span", "wants",
+                 "period", "limit", "guard_settle", "slow_to"):  # fmt: skip
         value = getattr(asked, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if name != "mode" else value]
@@ -102,6 +103,7 @@ def options(asked: argparse.Namespace) -> Options:
         rest_s=asked.rest,
         calibrate_s=asked.calibrate,
         mode=asked.mode,
+        writers=asked.writers,
         span=asked.span << 20,
         wants=asked.wants,
         period_ms=asked.period,

@@ -154,6 +154,7 @@ class Hog(Child):
     Args:
         directory: where it writes.
         mode: how.
+        writers: how many at once; None: as the mode has them.
         rate: bytes per second; None: all it can.
         span: bytes of all its files.
         seconds: it ends after that time by itself.
@@ -165,6 +166,7 @@ class Hog(Child):
         directory: Path,
         mode: str,
         *,
+        writers: int | None,
         rate: int | None,
         span: int,
         seconds: float,
@@ -173,6 +175,7 @@ class Hog(Child):
         super().__init__(
             [
                 *prefix, *IOTOP_NG, "demo", "hog", directory, "--mode", mode,
+                *(() if writers is None else ("--writers", str(writers))),
                 "--rate", "max" if rate is None else str(rate), "--span", str(span),
                 "--for", f"{seconds:.0f}s", "--until-stdin-ends", "--json",
             ],

@@ -178,7 +178,7 @@ def _setting_lines(name: str, measured: Measured) -> list[str]:
             f" rounds: {setting.rounds} of {setting.seconds} s, then {setting.rest_s:g} s of rest"
         ),
         f"- capacity, measured with the hog's own writing: {capacity}",
-        f"- hog: `{setting.hog}`, wants {setting.hog_bytes_per_s / _MB:.1f} MB/s",
+        f"- hog: `iotop-ng demo hog {setting.hog}`, wants {setting.hog_bytes_per_s / _MB:.1f} MB/s",
         (
             f"- victim: {setting.victim}; alone {_alone_words(of_alone)}; an fsync may take"
             f" {setting.limit_ms} ms"

@@ -49,6 +49,7 @@ class Options(NamedTuple):
     rest_s: float
     calibrate_s: int
     mode: str
+    writers: int | None
     span: int
     wants: float
     """The hog's rate, x the device's."""
@@ -114,7 +115,7 @@ class Bench:
             seconds=options.seconds,
             rest_s=options.rest_s,
             rounds=options.rounds,
-            hog=f"{options.mode}, over {options.span >> 20} MiB",
+            hog=_hog_words(options),
             hog_bytes_per_s=self._wanted(),
             victim=f"append of 4 KiB and fdatasync every {options.period_ms} ms",
             limit_ms=self._limit_ms,
@@ -195,6 +196,7 @@ class Bench:
         hog = Hog(
             self._here.directory,
             options.mode,
+            writers=options.writers,
             rate=rate,
             span=options.span,
             seconds=options.seconds + _LONGER_S,
@@ -296,6 +298,11 @@ def compare_runs(
         if not (isinstance(line, Missing) and line.never_ran):
             with contextlib.suppress(IotopError, OSError):
                 bench.rest()
+
+
+def _hog_words(options: Options) -> str:
+    writers = f" --writers {options.writers}" if options.writers else ""
+    return f"--mode {options.mode}{writers} --span {options.span >> 20}M"
 
 
 def attempt(bench: Runs, contestant: Contestant | None, number: int) -> Run | Missing:
