@@ -35,6 +35,8 @@ INITIAL_NAMESPACE = "pid:[4026531836]"
 """PROC_PID_INIT_INO, include/linux/proc_ns.h."""
 _MOUNTINFO_BYTES = 1024 * 1024
 _MAX_CHAIN = 1024
+_NAME_S = 0.2
+"""How long the name of a container is waited for: the keeper has others to answer."""
 
 
 class PinnedProcess:
@@ -169,7 +171,7 @@ class HostPinner:
         self._namespace = namespace
         self._identities = Identities(root)
         self._cgroups = Cgroups(root)
-        self._containers = Containers(root)
+        self._containers = Containers(root, patience_s=_NAME_S)
 
     def pin(self, target: Target) -> PinnedProcess | PinnedCgroup:
         """Find it and hold on to it.

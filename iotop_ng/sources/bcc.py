@@ -73,7 +73,7 @@ class BccSource:
         code = compiled_for("count", self._say, use_btf=self._use_btf)
         self._say("loading probes")
         self._programs = Programs(code, {"inflight": request_slots()}, tracefs)
-        self._roster = Roster(Identities(), Users().name, Containers().shown)
+        self._roster = Roster(Identities(), Users().name, Containers(patience_s=0).shown)
         self._overlay = Overlay(Users().name)
         self._devices = Devices()
         self._host = HostCounters()

@@ -8,6 +8,7 @@ files), of LXC (`lxc.payload.NAME`) and of systemd's machines (`machine-NAME.sco
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,8 @@ _FILE_BYTES = 4 * 1024 * 1024
 _KNOWN_NS = 60 * NS_PER_S  # containers are renamed rarely
 _UNKNOWN_NS = 5 * NS_PER_S  # the file may be written after the cgroup was made
 _MOST = 4096
+READER = "containers"
+"""Name of the thread that reads names."""
 # Monitors (libpod-conmon-ID.scope, crio-conmon-ID.scope) are not in their containers.
 _WITH_ID = re.compile(r"(?:([a-z][a-z0-9]*(?:-[a-z]+)*)-)?([0-9a-f]{64})(?:\.scope)?", re.ASCII)
 _MACHINE = re.compile(r"lxc\.payload\.(?P<lxc>.+)|machine-(?P<machine>.+)\.scope")
@@ -128,15 +131,28 @@ _NERDCTL = "nerdctl/name"
 class Containers:
     """Names containers. Reads little, keeps it for a while, and never writes.
 
+    The files are on a disk, perhaps on the one that is flooded: who cannot wait for it is given
+    the short id until a thread has read the name.
+
     Args:
         root: where the runtimes' files are.
         clock: says when to look again.
+        patience_s: how long a name is waited for; None for as long as it takes.
     """
 
-    def __init__(self, root: Path = Path("/"), clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        clock: Clock | None = None,
+        patience_s: float | None = None,
+    ) -> None:
         self._root = root
         self._clock = clock or SystemClock()
+        self._patience_s = patience_s
         self._known: dict[str, tuple[Container | None, int]] = {}
+        self._wanted: list[tuple[str, Container]] = []
+        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
 
     def of(self, path: str) -> Container | None:
         """Return the container of a cgroup path with its name; None when it is none."""
@@ -144,14 +160,41 @@ class Containers:
         if kept is not None and (kept[0] is None or self._clock.mono_ns() < kept[1]):
             return kept[0]
         container = parse(path)
-        if container is not None:
-            container = self._named(container)
         if len(self._known) >= _MOST:
             self._known.clear()
-        is_known = container is not None and container.name
-        until = self._clock.mono_ns() + (_KNOWN_NS if is_known else _UNKNOWN_NS)
-        self._known[path] = (container, until)
-        return container
+        # Until it was read (again), what is known holds.
+        known = kept[0] if kept is not None else container
+        self._known[path] = (known, self._clock.mono_ns() + _UNKNOWN_NS)
+        if container is None:
+            return None
+        if self._patience_s is None:
+            self._look(path, container)
+        else:
+            self._read_beside(path, container).join(self._patience_s)
+        return self._known.get(path, (known, 0))[0]
+
+    def _look(self, path: str, container: Container) -> None:
+        named = self._named(container)
+        until = self._clock.mono_ns() + (_KNOWN_NS if named.name else _UNKNOWN_NS)
+        self._known[path] = (named, until)
+
+    def _read_beside(self, path: str, container: Container) -> threading.Thread:
+        """Have a thread read this name; it ends when no name is wanted any more."""
+        with self._lock:
+            self._wanted.append((path, container))
+            if self._reader is None:
+                self._reader = threading.Thread(target=self._read_all, name=READER, daemon=True)
+                self._reader.start()
+            return self._reader
+
+    def _read_all(self) -> None:
+        while True:
+            with self._lock:
+                if not self._wanted:
+                    self._reader = None
+                    return
+                path, container = self._wanted.pop(0)
+            self._look(path, container)
 
     def shown(self, path: str | None) -> str:
         """Return the name for a screen; "" for what is no container."""
@@ -166,7 +209,7 @@ class Containers:
         for look in looks if container.id else ():
             try:
                 named = look(container)
-            except (msgspec.DecodeError, OSError):
+            except (msgspec.DecodeError, OSError, RecursionError):
                 continue
             if named is not None and named.name:
                 return named

@@ -98,7 +98,7 @@ class ProcfsSource:
         self._budget = budget
         self._identities = Identities(root)
         self._users = Users()
-        self._containers = Containers(root, self._clock)
+        self._containers = Containers(root, patience_s=0)
         self._devices = Devices(root)
         self._host = HostCounters(root)
         self._tasks: dict[str, _Task] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotop_ng.clock import NS_PER_S, ManualClock
-from iotop_ng.sources.containers import Containers, called, parse
+from iotop_ng.sources.containers import READER, Container, Containers, called, parse
+from tests.kernel.gate import wait_until
 
 ID = "0123456789abcdef" * 4
 OTHER = "0123456789ab" + "f" * 52
@@ -173,6 +175,28 @@ def test_a_name_is_read_again_after_a_while(tmp_path: Path) -> None:
         seen.append(containers.shown(SYSTEMD))
 
     assert seen == ["docker-0123456789ab", "docker-0123456789ab", "web", "web", "shop"]
+
+
+def test_who_cannot_wait_gets_the_id_until_the_name_was_read(tmp_path: Path) -> None:
+    """The disk under the file may be the one that is flooded."""
+    docker(tmp_path, "/web")
+    entered, go = threading.Event(), threading.Event()
+
+    class Slow(Containers):
+        def _named(self, container: Container) -> Container:
+            entered.set()
+            assert go.wait(30)
+            return super()._named(container)
+
+    containers = Slow(tmp_path, patience_s=0)
+
+    seen = [containers.shown(SYSTEMD), containers.shown(SYSTEMD)]
+    assert entered.wait(30)
+    go.set()
+    wait_until(lambda: containers.shown(SYSTEMD) == "web", "the name is read", 30)
+
+    assert seen == ["docker-0123456789ab"] * 2
+    wait_until(lambda: READER not in {t.name for t in threading.enumerate()}, "it has ended", 30)
 
 
 def test_what_is_no_container_has_no_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from iotop_ng.sources.task_file import DescriptorBudget
 from iotop_ng.sources.taskstats import Delays
 from tests.fakes.delays import FakeDelays
 from tests.fakes.procfs import FakeIo, FakeProc
+from tests.kernel.gate import wait_until
 
 NOTHING: frozenset[Need] = frozenset()
 THREADS = frozenset({Need.THREADS})
@@ -81,9 +83,13 @@ def test_a_process_knows_its_container(fake: FakeProc, source: ProcfsSource) -> 
     fake.start(60, cgroup=f"0::/system.slice/docker-{number}.scope\n")
     fake.start(61)
 
-    found = {process.pid: process.container for process in source.read(NOTHING).processes}
+    def found() -> dict[int, str]:
+        # Only what does something is looked at anew.
+        fake.set_io(60, FakeIo(write_bytes=time.monotonic_ns()))
+        return {process.pid: process.container for process in source.read(NOTHING).processes}
 
-    assert (found[60], found[61]) == ("web", "")
+    wait_until(lambda: found()[60] == "web", "its name was read")
+    assert found()[61] == ""
 
 
 def test_an_unchanged_process_is_the_same_object(fake: FakeProc, source: ProcfsSource) -> None:
