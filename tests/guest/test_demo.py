@@ -20,7 +20,7 @@ pytestmark = pytest.mark.guest
 def told(directory: Path) -> dict[str, Any]:
     """Run the demo and return what it printed."""
     words = [
-        sys.executable, "-m", "iotop_ng", "demo", "--headless", "--json", "--seconds", "3",
+        sys.executable, "-m", "iotop_ng", "demo", "--headless", "--json", "--seconds", "2",
         "--mode", "threads", "--directory", str(directory),
     ]  # fmt: skip
     done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=False)
