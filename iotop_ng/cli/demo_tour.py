@@ -72,12 +72,10 @@ def run(
 def settings_for(*, script: bool) -> Settings:
     """Return what the screen is set to: the user's own settings, or for a recording none.
 
-    It shows the names that the guide uses, not whole command lines; a recording only who does I/O.
+    It shows the names that the guide uses, not whole command lines.
     """
     if script:
-        return Settings(
-            theme="dark", mouse=False, full_command=False, only_active=True, ascii=False
-        )
+        return Settings(theme="dark", mouse=False, full_command=False, ascii=False)
     settings = load(Flags(), os.environ, euid=os.geteuid())
     settings = screen.drawable(screen.themed(settings), sys.stdout.encoding or "ascii")
     return replace(settings, batch=False, read_only=False, full_command=False)

@@ -41,6 +41,9 @@ MORE_COLUMNS = (*COLUMNS[:2], "disk_write_bytes_per_s", "latency_p99_us", *COLUM
 WIDE = 100
 """Cells from which there is room for more of them."""
 SHOWN_KEYS = {"enter": "Enter", "escape": "Esc"}
+"""Keys for dialogs, and how they are shown."""
+WAIT_S = 0.3
+"""Between looks whether a key can be pressed."""
 JITTER = 0.2
 """People are not that regular: each pause of the script is up to so much longer or shorter."""
 
@@ -248,16 +251,37 @@ class TourApp(IotopApp):
 
     # -- the script --------------------------------------------------------------------------------
 
-    def _play(self, name: str) -> None:
-        """Press what the step asks for, at a person's pace."""
-        due_s = 0.0
-        for pause_s, press in zip(self.pauses(name), SCRIPT.get(name, ()), strict=True):
-            due_s += pause_s
-            self.set_timer(due_s, partial(self.press_for, name, press.key))
-        self.set_timer(due_s + STUCK_S, partial(self._give_up, name))
+    def _play(self, name: str, number: int = 0) -> None:
+        """Press what the step asks for, at a person's pace: one key after the other."""
+        pauses = self.pauses(name)
+        if number < len(pauses):
+            key = SCRIPT[name][number].key
+            self.set_timer(pauses[number], partial(self._press_when_due, name, number, key))
+        else:
+            self.set_timer(STUCK_S, partial(self._give_up, name))
+
+    def _press_when_due(self, name: str, number: int, key: str, tries: int = 0) -> None:
+        """Press a key, as soon as there is what takes it: a slow machine opens a dialog late."""
+        if STEPS[self.tour.at].name != name:
+            return
+        if not self.can_take(key) and tries * WAIT_S < STUCK_S:
+            again = partial(self._press_when_due, name, number, key, tries + 1)
+            self.set_timer(WAIT_S, again)
+            return
+        self.press_for(name, key)
+        self._play(name, number + 1)
+
+    def can_take(self, key: str) -> bool:
+        """Say whether what is open is what the script means: a dialog that knows what works."""
+        if key not in SHOWN_KEYS:
+            return self.screen is self.main
+        ladder = getattr(self.screen, "ladder", None)
+        return ladder is not None and bool(ladder.rungs)
 
     def _give_up(self, name: str) -> None:
         if STEPS[self.tour.at].name == name:
+            if self.screen is not self.main:
+                self.simulate_key("escape")
             self.action_tour_next()
 
     def pauses(self, name: str) -> list[float]:

@@ -295,6 +295,15 @@ class TestScript:
             orders = [call.order for call in at.engine.calls("apply")]
             assert [order.kind for order in orders if order is not None] == [Kind.DROP]
 
+    async def test_a_key_waits_for_what_takes_it(self, tour: Open) -> None:
+        async with tour(seed=1) as at:
+            await at.to_flood()
+            assert at.app.can_take("t")
+            assert not at.app.can_take("enter")
+            await at.press("t")
+            assert not at.app.can_take("t")
+            assert at.app.can_take("enter"), "the ladder is there"
+
     def test_the_same_seed_gives_the_same_pauses(self) -> None:
         assert made(seed=3)[0].pauses("flood") == made(seed=3)[0].pauses("flood")
         assert made(seed=3)[0].pauses("flood") != made(seed=4)[0].pauses("flood")
