@@ -105,17 +105,19 @@ def _cell(answer: Answer | None) -> str:
 
 
 def _remarks(rows: Iterable[Row]) -> list[str]:
-    """Return what was said: first what is not ok, then what was measured."""
+    """Return what was said: first what is not ok, then what was measured, a line per kernel."""
     bad, good = [], []
     for row in rows:
         if row.problem:
             bad.append(f"- {_name(row)}: {one_line(row.problem)}")
-        for answer in row.answers:
-            if answer.check in CHECKS and answer.state == OK:
-                good.append(f"- {_name(row)}, {answer.check}: {one_line(answer.text)}")
-            elif answer.state != OK:
-                what = f"{answer.check} {answer.state}"
-                bad.append(f"- {_name(row)}, {what}: {one_line(answer.text)}")
+        asked = [answer for answer in row.answers if answer.check in CHECKS or answer.state != OK]
+        bad += [
+            f"- {_name(row)}, {answer.check} {answer.state}: {one_line(answer.text)}"
+            for answer in asked
+            if answer.state != OK
+        ]
+        measured = [f"{one.check} {one_line(one.text)}" for one in asked if one.state == OK]
+        good += [f"- {_name(row)}: {'; '.join(measured)}"] if measured else []
     said = ["What is not ok, or not there:", "", *bad, ""] if bad else []
     return [*said, "What was measured:", "", *good] if good else said
 

@@ -109,5 +109,6 @@ def test_a_row_is_made_of_its_answers_alone() -> None:
     assert [row.verdict for row in rows] == [FAIL, FAIL, NOT_HERE]
     assert "- 6.1.0-56-amd64, drop not here: BPF LSM is off" in lines
     assert "- 6.12.1: the kernel panicked: int3" in lines
+    assert "- 6.1.0-56-amd64: probes 9 programs" in lines
     assert "- 5.10 rt-amd64 (bullseye): … 404 …" in lines
     assert "make it`, all of it, in 1.5 minutes, 2 guests at a time" in lines[2]
