@@ -40,8 +40,8 @@ class GuardState(msgspec.Struct, frozen=True):
     """How long the hogs have been held to the least without enough of an effect."""
     slow_ns: int | None = None
     """When an fsync last took longer than a cap needs to begin."""
-    agreed_ns: int = 0
-    """How long everything has agreed that a cap should begin."""
+    agreed_ns: int | None = None
+    """The first of the looks in a row at which everything agreed that a cap should begin."""
 
 
 def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, Proposal]:
@@ -52,7 +52,7 @@ def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, 
         return _hold_fixed(guard, state, hogs, scene, notices)
     seen = _measure(guard, hogs, scene)
     state = _hear(guard, state, seen, scene)
-    if state.control.cap is None and not _may_begin(guard, state):
+    if state.control.cap is None and not _may_begin(guard, state, scene):
         return msgspec.structs.replace(state, hogs=(), peak=peak), Proposal(notices=notices)
     aim = Aim(guard.target_ns, guard.capacity or max(peak, LEAST_CAPACITY), guard.floor)
     control, move = latency_target.step(aim, state.control, seen, scene.interval_ns)
@@ -79,7 +79,7 @@ def advance(guard: Guard, state: GuardState, scene: Scene) -> tuple[GuardState, 
 def _hear(guard: Guard, state: GuardState, seen: Signals, scene: Scene) -> GuardState:
     """Take down whether this tick speaks for a cap."""
     if seen.is_missing:
-        return msgspec.structs.replace(state, agreed_ns=0)
+        return msgspec.structs.replace(state, agreed_ns=None)
     slow_ns = state.slow_ns
     if guard.fsync_over_ns is not None and seen.fsync_ns > guard.fsync_over_ns:
         slow_ns = scene.now_ns
@@ -87,15 +87,15 @@ def _hear(guard: Guard, state: GuardState, seen: Signals, scene: Scene) -> Guard
         slow_ns is not None and scene.now_ns - slow_ns <= LATE_NS
     )
     agrees = is_slow and agree(guard.signs, scene.frame, guard.device)
-    agreed_ns = state.agreed_ns + scene.interval_ns if agrees else 0
-    return msgspec.structs.replace(state, slow_ns=slow_ns, agreed_ns=agreed_ns)
+    first_ns = scene.now_ns if state.agreed_ns is None else state.agreed_ns
+    return msgspec.structs.replace(state, slow_ns=slow_ns, agreed_ns=first_ns if agrees else None)
 
 
-def _may_begin(guard: Guard, state: GuardState) -> bool:
-    """Say whether it has agreed for long enough; the interval that has just ended counts."""
+def _may_begin(guard: Guard, state: GuardState, scene: Scene) -> bool:
+    """Say whether everything has agreed for long enough."""
     if guard.fsync_over_ns is None and guard.signs == NO_SIGNS:
         return True
-    return state.agreed_ns > 0 and state.agreed_ns >= guard.for_ns
+    return state.agreed_ns is not None and scene.now_ns - state.agreed_ns >= guard.for_ns
 
 
 def _hold_fixed(

@@ -125,7 +125,8 @@ class Guard(msgspec.Struct, frozen=True):
     signs: Signs = NO_SIGNS
     """A cap begins only while these agree. What is capped stays so for as long as it is needed."""
     for_ns: int = 0
-    """How long both have to hold before a cap begins."""
+    """How long both have to hold before a cap begins, from the first look on at which they did: a
+    look that comes late is one look all the same."""
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@
     keep_fsync_p99 = "20ms"         # or cap = "100M/s": one fixed cap for all hogs together
     while_fsync_p99_over = "100ms"  # a cap begins only while these hold, which may be left out:
     while_io_pressure_over = "25%"  # without, as soon as fsync or the queue takes half the target
-    for = "500ms"
+    for = "200ms"                   # since the first look at which they did
 """
 
 from __future__ import annotations

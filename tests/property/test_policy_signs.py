@@ -20,7 +20,7 @@ keep_fsync_p99 = "50ms"
 while_fsync_p99_over = "{LIMIT_MS}ms"
 while_io_pressure_over = "25%"
 while_queue_over = "30ms"
-for = "1s"
+for = "750ms"
 [[rule]]
 name = "runaway"
 writes_over = "20MB/s"

@@ -160,7 +160,7 @@ def fast_directory(memory: Path) -> Iterator[Path]:
     with image.open("wb") as file:
         file.truncate(_FAST_BYTES)
     try:
-        _run("modprobe -q loop || true")
+        _run("modprobe -qa loop ext4 || true")
         _run(f"mkfs.ext4 -q -F {shlex.quote(str(image))}")
         _run(f"mount -o loop {shlex.quote(str(image))} {shlex.quote(str(mount))}")
         try:

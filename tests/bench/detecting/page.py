@@ -26,9 +26,10 @@ call took, in memory. Beside it runs one load after the other. Meanwhile each si
 250 ms, and the default rules of `iotop-ng guard` look at the very same frames, anew for each load.
 
 Which loads starved the victim is not taken from their names but from its own log: a flood
-**starved** it when the p95 of its fsyncs was {score.STARVED_TIMES} times what it is alone, or more.
-A flood that did not is listed as harmless: silence about it is right, and it counts neither way.
-**Healthy** is every load that is no flood, however busy the disk is.
+**starved** it when the p95 of its fsyncs was {score.STARVED_TIMES} times what it is alone, and
+{score.STARVED_MS:.0f} ms, or more. A flood that did not is listed as harmless: silence about it is
+right, and it counts neither way. **Healthy** is every load that is no flood, however busy the disk
+is.
 """
 
 _SIGNS = f"""\

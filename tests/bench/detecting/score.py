@@ -1,10 +1,10 @@
 """What the raw results say about each sign: does it tell floods from healthy loads, how soon.
 
 Which loads starved somebody is not taken from their names but from the victim's own log: a phase is
-**starved** when the p95 of the victim's fsyncs is five times what it is alone or more (of the 160
-calls of a phase, the p99 would be the second worst: chance), **healthy** when it is a load that is
-no flood. A flood that did not hurt (a disk that takes it) is neither: silence about it is right,
-and an alarm is no proof of anything.
+**starved** when the p95 of the victim's fsyncs is five times what it is alone, and 50 ms, or more
+(of the 160 calls of a phase, the p99 would be the second worst: chance), **healthy** when it is a
+load that is no flood. A flood that did not hurt (a disk that takes it) is neither: silence about it
+is right, and an alarm is no proof of anything.
 
 An alarm is a value above the threshold in two ticks in a row (250 ms each): one tick alone can be a
 cron job.
@@ -21,6 +21,7 @@ from tests.bench.detecting.direct import percentile
 from tests.bench.detecting.records import Result, Results
 
 STARVED_TIMES = 5
+STARVED_MS = 50.0
 IN_A_ROW = 2
 
 Series = Sequence[tuple[float, float]]
@@ -92,7 +93,9 @@ def starved(results: Results) -> list[Result]:
     return [
         one
         for one in results.results
-        if one.is_flood and base and (one.p95_ms or 0.0) >= STARVED_TIMES * base
+        if one.is_flood
+        and base is not None
+        and (one.p95_ms or 0.0) >= max(STARVED_TIMES * base, STARVED_MS)
     ]
 
 

@@ -41,13 +41,13 @@ class Notes:
 
     def __init__(self, director: Director, pressure: CgroupPressure, sink: Sink) -> None:
         self._director, self._pressure, self._sink = director, pressure, sink
+        self._rules = default_rules()
         self._phase: Phase | None = None
         self._state = self._fresh()
 
-    @staticmethod
-    def _fresh() -> State:
+    def _fresh(self) -> State:
         # Without ourselves among the protected: the loads are our children, and would be too.
-        return start(default_rules(), Protection())
+        return start(self._rules, Protection())
 
     def watch(self, session: Session) -> None:
         """Look until the director has done."""

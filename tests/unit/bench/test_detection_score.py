@@ -28,6 +28,16 @@ def test_who_was_starved_is_told_by_the_victim_and_not_by_the_name() -> None:
     assert [one.load for one in score.healthy(results)] == ["copy", "victim"]
 
 
+def test_what_nobody_notices_is_no_starvation() -> None:
+    alone = Result("victim", 1, False, 80, 1.0, 2.0, 3.0, 4.0)
+
+    def hit(p95_ms: float) -> bool:
+        flood = Result("lines", 1, True, 80, p95_ms, p95_ms, p95_ms, p95_ms)
+        return bool(score.starved(machine(alone, flood)))
+
+    assert [hit(p95_ms) for p95_ms in (9.0, 49.0, 50.0)] == [False, False, True]
+
+
 def test_without_the_victim_alone_nobody_was_starved() -> None:
     results = machine(Result("lines", 1, True, 4, 300.0, 900.0, 900.0, 900.0))
 
@@ -68,7 +78,7 @@ def test_the_area_is_one_where_every_look_differs_and_a_half_where_none_does() -
         *ticks("victim", psi_some=[1, 2], util=[50, 50]),
         Result("victim", 1, False, 9, 1.0, 1.0, 1.0, 1.0),
         *ticks("big", psi_some=[3, 4], util=[50, 50]),
-        Result("big", 1, True, 9, 9.0, 9.0, 9.0, 9.0),
+        Result("big", 1, True, 9, 90.0, 90.0, 90.0, 90.0),
     )
 
     assert score.separation(apart, "psi_some").area == 1

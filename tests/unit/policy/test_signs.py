@@ -31,7 +31,7 @@ name = "any"
 keep_fsync_p99 = "100ms"
 while_fsync_p99_over = "100ms"
 while_io_pressure_over = "25%"
-for = "500ms"
+for = "250ms"
 """
 )
 QUARTER = SECOND // 4
