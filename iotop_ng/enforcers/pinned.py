@@ -35,7 +35,7 @@ INITIAL_NAMESPACE = "pid:[4026531836]"
 """PROC_PID_INIT_INO, include/linux/proc_ns.h."""
 _MOUNTINFO_BYTES = 1024 * 1024
 _MAX_CHAIN = 1024
-_NAME_S = 0.2
+_NAME_S = 1.0
 """How long the name of a container is waited for: the keeper has others to answer."""
 
 
