@@ -50,6 +50,7 @@ RULES = """\
 [[guard]]
 name = "victim"
 victim = {{ comm = "victim" }}
+hogs = {{ comm = "hog" }}
 keep_fsync_p99 = "{limit_ms}ms"
 """
 

@@ -29,6 +29,7 @@ _RULES = """\
 [[guard]]
 name = "victim"
 victim = {{ comm = "victim" }}
+hogs = {{ comm = "log-flood" }}
 keep_fsync_p99 = "{limit_ms}ms"
 """
 _WATCHES = "watching"
