@@ -130,7 +130,7 @@ def commands(jobs: Jobs) -> list[click.Command]:
                  [_dry_run("only say what would be put back"), _json()]),
         _command(jobs, "simulate", "policies on a simulated machine, with scores and plots",
                  "Try policies on a simulated machine: steady (the default), slowdown, bursty,"
-                 " sparse, many, container, or a file (.toml). Nothing real is touched.",
+                 " sparse, many, container, noisy, or a file (.toml). Nothing real is touched.",
                  _of_simulate()),
         demo(jobs),
     ]  # fmt: skip

@@ -22,8 +22,9 @@ not used of that is saved, up to one call::
 
 Worked: X = 20 ms, capacity 200 MB/s, hogs at 200 MB/s and no cap yet, U = 30 ms: mem = 200 MB/s,
 cap = 140 MB/s. Next tick U = 30 ms: patience. Then U = 5 ms and the hogs at 138 MB/s: 140 is below
-0.8 * 200, so cap = 140 + 12 = 152 MB/s. Hogs that write 3 GB/s into the page cache are cut to
-140 MB/s just so: the device does 200 MB/s, and no more of them was ever at work.
+0.8 * 200, so cap = 140 + 12 = 152 MB/s. Hogs that write 600 MB/s into the page cache are cut to
+140 MB/s just so, since the device does 200; but the first cut believes what was seen of the device
+only down to a quarter of what they write, for it may have been idle: 3 GB/s are cut to 525 MB/s.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ ONE_LATE_MILLI = 500
 """Late calls are a guess within a slot of the histogram; from here it is rather one than none."""
 UP_DIVISOR = 100
 CALM_TICKS = 64
+FIRST_DIVISOR = 4
 RETURN_DIVISOR = 5
 NEAR_MEMORY_PCT = 80
 BINDING_PCT = 90
@@ -197,7 +199,10 @@ def _too_slow(aim: Aim, control: Control, usual_ns: int, hogs: int) -> tuple[Con
     # Hogs that write next to nothing are not the cause, and a cap cut from that would be the floor.
     if hogs < aim.least:
         return msgspec.structs.replace(control, unknown=0, loose_ns=0), Move.HOLD
-    base = min(hogs, aim.capacity if control.cap is None else control.cap)
+    if control.cap is None:
+        base = min(hogs, max(aim.capacity, hogs // FIRST_DIVISOR))
+    else:
+        base = min(hogs, control.cap)
     is_hard = usual_ns >= HARD_OVER * aim.set_point_ns
     cap = max(aim.least, base * (HARD_DOWN_PCT if is_hard else DOWN_PCT) // 100)
     # The floor moves with a capacity that is learned; a violation must not lift the cap to it.

@@ -50,9 +50,11 @@ def test_the_latency_targets_worked_number() -> None:
 
 def test_what_the_page_cache_took_is_not_what_the_device_does() -> None:
     aim = Aim(target_ns=20_000_000, capacity=200 * MB)
-    fast = Signals(hog_bytes_per_s=3000 * MB, fsyncs=10, usual_ns=30_000_000)
+    fast = Signals(hog_bytes_per_s=600 * MB, fsyncs=10, usual_ns=30_000_000)
+    faster = Signals(hog_bytes_per_s=3000 * MB, fsyncs=10, usual_ns=30_000_000)
 
     assert step(aim, Control(), fast, TICK_NS)[0].cap == 140 * MB
+    assert step(aim, Control(), faster, TICK_NS)[0].cap == 525 * MB
 
 
 def test_one_late_call_in_a_hundred_is_what_a_p99_allows() -> None:
