@@ -82,7 +82,10 @@ def _of_demo() -> list[click.Parameter]:
             help="where the two write: on the disk that is to be flooded",
         ),
         click.Option(["script", "--script"], is_flag=True, help="press the keys, and end"),
-        click.Option(["mode", "--mode"], metavar="MODE", help="how log-flood writes [lines]"),
+        click.Option(
+            ["mode", "--mode"], metavar="MODE",
+            help="how log-flood writes [lines; headless: threads]",
+        ),
         click.Option(
             ["rate", "--rate"], default="max", metavar="RATE", show_default=True,
             help="what log-flood wants to write per second",
@@ -156,8 +159,9 @@ def _of_hog() -> list[click.Parameter]:
             help="processes, or in mode threads threads, that write at once [the mode's]",
         ),
         click.Option(
-            ["queue", "--queue"], default="32M", metavar="SIZE", show_default=True,
-            help="wait for the disk when more than this is under way to it",
+            ["queue", "--queue"], metavar="SIZE",
+            help="wait for the disk when more than this is under way to it [what it writes in half a"
+            " second, 16M or more]",
         ),
         click.Option(
             ["calls", "--calls"], type=click.IntRange(1, 1 << 62), metavar="N",

@@ -11,6 +11,8 @@ from iotop_ng.demo.figures import FACTOR, SETTLE_NS, WORSE, Figures, Verdict
 from iotop_ng.units import duration, human
 
 SCHEMA = 1
+BUSY = 10
+"""A disk is not idle when it writes one part in so many of what it can."""
 HEADER = (
     "PHASE", "P50", "P99", "MAX", "WELL AFTER", "P99 THEN", "HOG/s", "DISK/s", "ISOL", "05", "01",
     "LAT-IMP", "WORK-CSV", "HELPED",
@@ -82,12 +84,22 @@ def as_text(outcome: Outcome) -> str:
             for one in outcome.verdicts
         ),
     ]
+    if others := _others(outcome):
+        lines.append(f"     {others}")
     if outcome.failed_operations:
         lines.append(f"     {outcome.failed_operations} operations of the victim failed")
     whole = "the policies helped" if outcome.helped else "the policies did not help"
     if any(one.what == "problem" and not one.holds for one in outcome.verdicts):
         whole = f"no problem to be solved here (a flood should make p99 {WORSE} times as long)"
     return "\n".join([*lines, "", whole, "", LEGEND, ""])
+
+
+def _others(outcome: Outcome) -> str:
+    """Say when the disk had other work before the flood: then nothing is what it would be alone."""
+    alone, capacity = outcome.phases[0].device_bytes_per_s, outcome.capacity_bytes_per_s
+    if alone is None or not capacity or alone * BUSY < capacity:
+        return ""
+    return f"the disk was not idle: {human(alone)}/s were written to it before the flood"
 
 
 def _table(outcome: Outcome) -> list[str]:

@@ -26,6 +26,7 @@ class FakeStage:
 
     Attributes:
         events: what was begun and ended, in order.
+        others: what others write, bytes per second.
         raises: what `wait` raises when the story gets to this state.
     """
 
@@ -41,6 +42,7 @@ class FakeStage:
         self.events: list[str] = []
         self.raises: tuple[str, BaseException] | None = None
         self.limits_ns: list[int] = []
+        self.others = MIB
         self._latencies_ns = {
             "alone": 2 * MS, "flood": 300 * MS, "throttle": 3 * MS, "drop": 2 * MS,
             "guard": 3 * MS, **(latencies_ns or {}),
@@ -115,7 +117,7 @@ class FakeStage:
     def _step(self, until_ns: int) -> None:
         spent = until_ns - self._now_ns
         self._written += self._hog_rate * spent // NS_PER_S
-        self._device += (self._hog_rate + MIB) * spent // NS_PER_S
+        self._device += (self._hog_rate + self.others) * spent // NS_PER_S
         self.record.written.add(until_ns, self._written)
         self.record.refused.add(until_ns, 0)
         self.record.device.add(until_ns, self._device)

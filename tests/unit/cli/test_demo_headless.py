@@ -94,6 +94,14 @@ def test_without_a_problem_nothing_is_proved(run: Run) -> None:
     assert "no problem to be solved here" in run.out
 
 
+def test_a_disk_with_other_work_is_named(run: Run) -> None:
+    run.stage.others = 10 * MIB
+
+    assert run() == 0
+
+    assert "the disk was not idle: 10M/s were written to it before the flood" in run.out
+
+
 def test_the_options_go_where_they_belong(run: Run) -> None:
     assert run(seconds=4, cap="1M", limit=50.0, mode="big", engine="fio", seed=7, json=True) == 0
 
