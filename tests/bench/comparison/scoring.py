@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from iotop_ng.policy.scores import (
     Alone,
+    Isolation,
     Operation,
     alone,
     isolation,
@@ -25,6 +26,8 @@ from tests.bench.comparison.raw import ALONE, Measured, Run, Setting
 WARM_UP_US = 1_000_000
 NEVER = float("inf")
 _MB = 1_000_000
+_UNKNOWN = Isolation(*[float("nan")] * 4)
+"""Nobody knows what the victim does alone."""
 
 
 class Score(NamedTuple):
@@ -71,7 +74,9 @@ def score(run: Run, setting: Setting, of_alone: Alone) -> Score:
     begin_ns, end_ns = WARM_UP_US * 1000, setting.seconds * 1_000_000_000
     judged = _judged(operations)
     took = sorted(one.latency_ns / 1e6 for one in judged)
-    isol = isolation(windows(operations, begin_ns, end_ns, of_alone))
+    isol = _UNKNOWN
+    if of_alone.operations_per_s:
+        isol = isolation(windows(operations, begin_ns, end_ns, of_alone))
     limit_ns = setting.limit_ms * 1_000_000
     slow_at_ns = None if setting.slow_at_s is None else int(setting.slow_at_s * 1e9)
     seconds = (end_ns - begin_ns) / 1e9

@@ -65,6 +65,16 @@ def test_a_victim_that_is_stuck_scores_nothing() -> None:
     assert (score.isol, score.protect, score.max) == (0, scoring.NEVER, 4990)
 
 
+def test_without_a_base_there_are_no_scores_of_the_victim() -> None:
+    lines = [line for line in rows.lines() if line != rows.alone(0) and line != rows.alone(1)]
+    measured = parse([encode(line) for line in lines], "some.jsonl")
+
+    found = scoring.spreads(measured, "none")
+
+    assert math.isnan(found["isol"].median)
+    assert found["work_csv"].median == 100
+
+
 def test_totals_are_read_between_two_points() -> None:
     points = [(1_000_000, 10), (2_000_000, 30)]
 
