@@ -160,8 +160,8 @@ def _of_hog() -> list[click.Parameter]:
         ),
         click.Option(
             ["queue", "--queue"], metavar="SIZE",
-            help="wait for the disk when more than this is under way to it [what it writes in half a"
-            " second, 16M or more]",
+            help="wait for the disk when more than this is under way to it [what it writes in"
+            " half a second, 16M or more]",
         ),
         click.Option(
             ["calls", "--calls"], type=click.IntRange(1, 1 << 62), metavar="N",

@@ -16,11 +16,13 @@ from iotop_ng.demo.counts import Counts, SharedCounts
 from iotop_ng.demo.fill import Fill
 from iotop_ng.demo.modes import Layout
 from iotop_ng.demo.pacing import Pace
-from iotop_ng.demo.ring import Ring, Writeback
+from iotop_ng.demo.ring import Backlog, Ring, Writeback
 from iotop_ng.demo.writer import Orders, Stream
 from iotop_ng.errors import IotopError
 
 COMM = "log-flood"
+LEAST_BEHIND = 16 << 20
+"""Bytes of all writers: so that none waits while the disk has nothing to do."""
 
 
 class Task(NamedTuple):
@@ -31,8 +33,8 @@ class Task(NamedTuple):
     layout: Layout
     rate: int | None
     """Bytes per second of all writers; None: all that the disk takes."""
-    behind_bytes: int
-    """What may be under way to the disk at the same time, of all writers."""
+    behind_bytes: int | None
+    """What may be under way to the disk at the same time, of all writers; None: half a second's."""
     calls: int | None
     """Of all writers; None: without end."""
     seed: int
@@ -44,6 +46,14 @@ class Task(NamedTuple):
         """Return the part of one stream, of whatever all of them share."""
         streams = self.layout.streams
         return whole // streams + (stream < whole % streams)
+
+    def backlog(self) -> Backlog:
+        """Return what one stream may have under way."""
+        chunk = self.layout.chunk_bytes
+        if self.behind_bytes is None:
+            return Backlog(chunk, LEAST_BEHIND // self.layout.streams // chunk, self.layout.chunks)
+        fixed = self.behind_bytes // self.layout.streams // chunk
+        return Backlog(chunk, fixed, fixed)
 
     def pace(self, stream: int) -> Pace:
         """Return the pace of one stream."""
@@ -253,13 +263,12 @@ class Writers:
         kernel.set_name(COMM)
         task, layout = self._task, self._task.layout
         _, fd = self._files[number]
-        behind = task.behind_bytes // layout.streams // layout.chunk_bytes
         writeback: Writeback = (
             kernel.RangeWriteback(fd) if task.has_ranges else kernel.FileWriteback(fd)
         )
         Stream(
             fd,
-            Ring(writeback, layout.chunk_bytes, layout.chunks, behind),
+            Ring(writeback, layout.chunk_bytes, layout.chunks, task.backlog()),
             Fill(
                 layout.mode.record_bytes,
                 is_lines=layout.mode.is_lines,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from iotop_ng.demo.counts import NOTHING, Counts
-from iotop_ng.demo.crew import COMM, Children, Task, make_files
+from iotop_ng.demo.crew import COMM, LEAST_BEHIND, Children, Task, make_files
 from iotop_ng.demo.pacing import Pace
 from iotop_ng.errors import IotopError, UsageError
 
@@ -82,7 +82,8 @@ def _sync(task: Task) -> dict[str, str]:
     mode, layout = task.layout.mode, task.layout
     if mode.is_synced:
         return {"fsync": "1"}
-    portion = max(task.behind_bytes // layout.streams, layout.chunk_bytes)
+    behind = LEAST_BEHIND if task.behind_bytes is None else task.behind_bytes
+    portion = max(behind // layout.streams, layout.chunk_bytes)
     calls = min(portion, layout.file_bytes // 2) // mode.record_bytes
     if not task.has_ranges:
         return {"fdatasync": str(calls)}

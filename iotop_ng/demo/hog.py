@@ -37,8 +37,8 @@ class Job(NamedTuple):
     layout: Layout
     rate: int | None
     """Bytes per second of all writers; None: all that the disk takes."""
-    behind_bytes: int
-    """What may be under way to the disk at the same time, of all writers."""
+    behind_bytes: int | None
+    """What may be under way to the disk at the same time, of all writers; None: half a second's."""
     for_ns: int
     calls: int | None
     """Of all writers; None: until the time is over."""

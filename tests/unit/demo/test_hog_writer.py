@@ -14,7 +14,7 @@ from iotop_ng.demo.counts import SharedCounts, added
 from iotop_ng.demo.fill import Fill
 from iotop_ng.demo.modes import MODES
 from iotop_ng.demo.pacing import Pace
-from iotop_ng.demo.ring import Ring
+from iotop_ng.demo.ring import Backlog, Ring
 from iotop_ng.demo.writer import Orders, Stream
 from tests.fakes.writeback import Calm
 
@@ -68,7 +68,7 @@ def stream(
     fill = Fill(MODES[mode].record_bytes, is_lines=MODES[mode].is_lines, seed=1)
     made = Stream(
         fd,
-        Ring(Calm(), max(CHUNK, MODES[mode].record_bytes), 4, 2),
+        Ring(Calm(), max(CHUNK, MODES[mode].record_bytes), 4, Backlog(CHUNK, 2, 2)),
         fill,
         shared=shared,
         stream=0,
