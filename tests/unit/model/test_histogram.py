@@ -9,6 +9,7 @@ from iotop_ng.model.histogram import (
     NO_SUMMARY,
     bounds_us,
     count,
+    kth_us,
     merge_all,
     percentile_us,
     subtract,
@@ -31,6 +32,13 @@ def test_percentiles_are_interpolated_inside_the_slot() -> None:
     assert percentile_us(histogram, 0.5) == pytest.approx(1.536)
     assert percentile_us(histogram, 0.0) == pytest.approx(1.024)
     assert percentile_us(histogram, 1.0) == pytest.approx(2.048)
+
+
+def test_of_few_events_each_lies_in_its_part_of_the_slot() -> None:
+    assert kth_us(slots(s10=1), 1) == pytest.approx(1.536)
+    assert kth_us(slots(s10=2), 1) == pytest.approx(1.024 * 1.25)
+    assert kth_us(slots(s10=1, s20=1), 9) == pytest.approx(1572.864)
+    assert kth_us(slots(), 1) == 0
 
 
 def test_a_percentile_falls_into_the_slot_that_holds_its_rank() -> None:
