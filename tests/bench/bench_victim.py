@@ -26,6 +26,9 @@ from typing import NamedTuple
 from iotop_ng.enforcers.client import KeeperClient
 from iotop_ng.enforcers.orders import Kind, Mechanism
 from iotop_ng.errors import IotopError
+from iotop_ng.policy import scores
+from iotop_ng.policy.actions import NS_PER_S
+from iotop_ng.policy.scores import Operation
 from tests.bench.acting import (
     Limiter,
     Place,
@@ -42,7 +45,7 @@ from tests.bench.acting import (
 from tests.bench.measure import IOTOP_NG, median
 from tests.kernel.counts import SECTOR, diskstats
 from tests.kernel.hogs import MB, Counts, Hog, Way
-from tests.kernel.victims import Sync, Victim
+from tests.kernel.victims import PERIOD_US, Sync, Victim
 
 FLOOD_S = 5.0
 REST_S = 2.0
@@ -65,15 +68,6 @@ class Phase(NamedTuple):
     hog: Counts | None
     device_bytes: int
 
-    def per_second(self) -> list[list[Sync]]:
-        """Return the victim's operations by the second in which they ended."""
-        found: list[list[Sync]] = [[] for _ in range(self.seconds)]
-        for sync in self.syncs:
-            second = (sync.ended_ns - self.began_ns) // 1_000_000_000
-            if 0 <= second < self.seconds:
-                found[second].append(sync)
-        return found
-
 
 def percentile(values: Sequence[float], percent: float) -> float:
     """Return the value below which `percent` % of the values are; nan for none."""
@@ -83,41 +77,31 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[min(int(len(ordered) * percent / 100), len(ordered) - 1)]
 
 
-def isolation(phase: Phase, alone: Phase) -> list[float]:
-    """Return isol of each second."""
-    base = len(alone.syncs) / alone.seconds
-    return [min(1.0, len(second) / base) for second in phase.per_second()]
-
-
-def latency_impact(phase: Phase, alone: Phase) -> float:
-    """Return the mean of lat-imp; a second in which nothing ended has the age of what is stuck."""
-    base = _mean([sync.latency_ms for sync in alone.syncs])
-    impacts, last = [], 0.0
-    for number, second in enumerate(phase.per_second()):
-        end_ns = phase.began_ns + (number + 1) * 1_000_000_000
-        stuck = [s for s in phase.syncs if s.began_ns < end_ns < s.ended_ns]
-        ages = [(end_ns - sync.began_ns) / 1e6 for sync in stuck]
-        last = _mean([sync.latency_ms for sync in second] or ages or [last])
-        impacts.append(max(0.0, last / base - 1))
-    return _mean(impacts)
+def scored(phase: Phase, alone: Phase) -> scores.Isolation:
+    """Return isol and lat-imp."""
+    base = scores.alone(_operations(alone), alone.seconds)
+    end_ns = phase.began_ns + phase.seconds * NS_PER_S
+    return scores.isolation(scores.windows(_operations(phase), phase.began_ns, end_ns, base))
 
 
 def work_conservation(phase: Phase, capacity: float) -> float:
     """Return work-csv."""
-    used = phase.device_bytes
-    unused = max(0.0, capacity * phase.seconds - used)
     lost = phase.hog.lost_bytes if phase.hog else 0
-    return used / (used + min(unused, lost)) if used else 1.0
+    return scores.work_conservation(phase.device_bytes, capacity * phase.seconds, lost)
 
 
 def protected_s(phase: Phase, limit_ms: float) -> float:
-    """Return when the last operation ended that took too long, s after the request."""
-    late = [sync.ended_ns for sync in phase.syncs if sync.latency_ms > limit_ms]
-    return (max(late) - phase.began_ns) / 1e9 if late else 0.0
+    """Return how long it took until the p99 of all that followed was within the limit, s; or nan.
+
+    From the request on.
+    """
+    limit_ns = round(limit_ms * 1e6)
+    took_ns = scores.settling_time(_operations(phase), phase.began_ns, limit_ns, PERIOD_US * 1000)
+    return float("nan") if took_ns is None else took_ns / 1e9
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
+def _operations(phase: Phase) -> list[Operation]:
+    return [Operation(sync.began_ns, sync.ended_ns) for sync in phase.syncs]
 
 
 class Bench:
@@ -226,7 +210,7 @@ def limiters(client: KeeperClient, here: Place, cgroup: Path | None) -> dict[str
 
 
 HEADER = (
-    "phase", "fsync p50 ms", "p99", "max", "p99 of 2nd half", "over limit until s", "hog MB/s",
+    "phase", "fsync p50 ms", "p99", "max", "p99 of 2nd half", "well after s", "hog MB/s",
     "device MB/s", "isol mean", "05", "01", "lat-imp", "work-csv",
 )  # fmt: skip
 
@@ -236,7 +220,7 @@ def line(phase: Phase, alone: Phase, capacity: float, limit_ms: float) -> list[s
     took = [sync.latency_ms for sync in phase.syncs]
     half_ns = phase.began_ns + phase.seconds * 500_000_000
     later = [sync.latency_ms for sync in phase.syncs if sync.ended_ns > half_ns]
-    isol = [100 * one for one in isolation(phase, alone)]
+    found = scored(phase, alone)
     return [
         phase.name,
         *(f"{percentile(took, percent):.1f}" for percent in (50, 99, 100)),
@@ -244,8 +228,8 @@ def line(phase: Phase, alone: Phase, capacity: float, limit_ms: float) -> list[s
         f"{protected_s(phase, limit_ms):.1f}",
         f"{phase.hog.bytes / phase.seconds / MB:.2f}" if phase.hog else "-",
         f"{phase.device_bytes / phase.seconds / MB:.2f}",
-        *(f"{one:.1f} %" for one in (_mean(isol), percentile(isol, 5), percentile(isol, 1))),
-        f"{100 * latency_impact(phase, alone):.0f} %",
+        *(f"{100 * one:.1f} %" for one in (found.isol, found.isol_05, found.isol_01)),
+        f"{100 * found.lat_imp:.0f} %",
         f"{100 * work_conservation(phase, capacity):.1f} %",
     ]
 
