@@ -203,7 +203,6 @@ def test_rules_with_mistakes_are_told_all_at_once_with_their_lines(
     ("arguments", "expected"),
     [
         ("guard /nonexistent/rules.toml", "/nonexistent/rules.toml: cannot be read: No such file"),
-        ("guard", "Missing argument 'RULES.toml'"),
         ("guard {rules} --duration 0s", "--duration: time '0s': expected such as 90s, 10m or 1h"),
         (
             "guard {rules} --enforce --dry-run",
