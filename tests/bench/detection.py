@@ -53,7 +53,7 @@ def in_guest(plan: Plan, seconds: float, loads: str) -> bool:
         watch = [
             f"{sys.prefix}/bin/python -m {_WATCH} --directory /data --out /out/raw.jsonl",
             f"--machine '{plan.machine}' --file-system {plan.file_system}",
-            f"--seconds {seconds:g} --loads '{loads}' --deadline {plan.timeout_s - 30:g}",
+            f"--seconds {seconds:g} --loads '{loads}' --deadline {plan.timeout_s - 60:g}",
         ]
         try:
             ended = boot(

@@ -142,7 +142,8 @@ class Director:
         for number in range(1, self._rounds + 1):
             for load in self._loads:
                 if self._stopping.is_set():
-                    return
+                    self._sink.add(Problem(load.name, number, "no time was left for it"))
+                    continue
                 try:
                     self._play(Phase(load, number))
                 except Exception as error:  # noqa: BLE001 - the other loads can still be measured
