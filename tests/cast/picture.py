@@ -13,6 +13,7 @@ SHOW_S = 4.0
 """How long each screen stays."""
 CELL_W, CELL_H, SIZE = 8.4, 17, 14
 MARGIN = 8
+FONTS = "'DejaVu Sans Mono','Menlo','Consolas',monospace"
 GROUND, INK = "#1c1c1c", "#d0d0d0"
 
 
@@ -42,7 +43,8 @@ def picture(screens: Sequence[Cells]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:.0f} {high:.0f}">',
         "<style>",
-        f"text{{font:{SIZE}px 'DejaVu Sans Mono','Menlo','Consolas',monospace;white-space:pre}}",
+        # Not the short "font:", which would also set the weight that a text has of its own.
+        f"text{{font-family:{FONTS};font-size:{SIZE}px;white-space:pre}}",
         f".s{{opacity:0;animation:show {whole_s:g}s step-end infinite}}",
         f"@keyframes show{{0%{{opacity:1}}{share:.3f}%{{opacity:0}}}}",
         # Where nothing moves the first screen stays.
