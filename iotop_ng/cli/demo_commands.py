@@ -150,8 +150,8 @@ def _of_hog() -> list[click.Parameter]:
             " What it falls behind by more than a second's worth is counted as lost",
         ),
         click.Option(
-            ["span", "--span"], default="256M", metavar="SIZE", show_default=True,
-            help="bytes on the disk, rewritten in place",
+            ["span", "--span"], metavar="SIZE",
+            help="bytes on the disk, rewritten in place [1G, or a quarter of what is free]",
         ),
         _for("60s"),
         click.Option(

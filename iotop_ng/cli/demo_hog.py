@@ -7,7 +7,7 @@ from pathlib import Path
 from iotop_ng.cli import amounts
 from iotop_ng.cli.desk import Desk
 from iotop_ng.cli.talk import complain
-from iotop_ng.demo import hog, modes
+from iotop_ng.demo import hog, modes, space
 from iotop_ng.units import parse_rate
 
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ def run(
     *,
     mode: str,
     rate: str,
-    span: str,
+    span: str | None,
     duration: str,
     writers: int | None,
     queue: str | None,
@@ -37,12 +37,16 @@ def run(
         IotopError: an option is wrong, there is too little room, or it ended before its time.
     """
     limit = None if rate == WITHOUT_LIMIT else amounts.read(parse_rate, rate, "--rate")
-    layout = modes.layout(
-        modes.mode_of(mode), amounts.read(amounts.size, span, "--span"), writers, limit
+    way = modes.mode_of(mode)
+    where = Path(directory)
+    size = (
+        space.usual_span(space.space(where))
+        if span is None
+        else amounts.read(amounts.size, span, "--span")
     )
     job = hog.Job(
-        directory=Path(directory),
-        layout=layout,
+        directory=where,
+        layout=modes.layout(way, size, writers, limit),
         rate=limit,
         behind_bytes=None if queue is None else amounts.read(amounts.size, queue, "--queue"),
         for_ns=amounts.read(amounts.span, duration, "--for"),

@@ -141,6 +141,9 @@ class Children:
         """What ended the last one that did not end well."""
         self.pids: tuple[int, ...] = ()
         self._living: set[int] = set()
+        # They have the name from their first moment: who is told their pids finds them by it.
+        name = kernel.name()
+        kernel.set_name(COMM)
         try:
             for work in works:
                 pid = os.fork()
@@ -152,6 +155,7 @@ class Children:
             self.end()
             raise IotopError(f"no process for a writer: {error.strerror}") from None
         finally:
+            kernel.set_name(name)
             os.close(mine)
 
     def has_living(self) -> bool:
@@ -192,7 +196,6 @@ def _become(work: Callable[[], None], parent: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        kernel.set_name(COMM)
         work()
         code = 0
     finally:

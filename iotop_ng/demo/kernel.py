@@ -10,6 +10,7 @@ from typing import final
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_PR_GET_NAME = 16
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4  # sync_file_range(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,6 +24,13 @@ def _checked(result: int) -> None:
 def set_name(name: str) -> None:
     """Set the comm of this thread, which in a process without others is that of the process."""
     _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def name() -> str:
+    """Return the comm of this thread."""
+    found = ctypes.create_string_buffer(16)
+    _libc.prctl(_PR_GET_NAME, found, 0, 0, 0)
+    return found.value.decode("utf-8", "replace")
 
 
 def die_with(parent: int) -> None:

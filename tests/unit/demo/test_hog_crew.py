@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from iotop_ng.demo.crew import Children
+from iotop_ng.demo import kernel
+from iotop_ng.demo.crew import COMM, Children
 from iotop_ng.errors import IotopError
 
 
@@ -29,6 +31,16 @@ def test_the_pipe_ends_with_the_last_of_them() -> None:
     while children.has_living():
         os.sched_yield()
     assert children.problem == "the writers were ended by SIGTERM"
+
+
+def test_they_have_their_name_from_the_first_moment_and_we_keep_ours() -> None:
+    before = kernel.name()
+    children = Children([signal.pause])
+    comm = Path(f"/proc/{children.pids[0]}/comm").read_text()
+    children.end()
+
+    assert comm == f"{COMM}\n"
+    assert kernel.name() == before == Path("/proc/thread-self/comm").read_text().removesuffix("\n")
 
 
 def test_an_exit_code_is_told() -> None:

@@ -31,6 +31,11 @@ def test_a_twentieth_stays_free_and_more_on_small_disks(size: int, kept: int) ->
     assert Space(size, 0).kept_bytes == kept
 
 
+def test_the_usual_span_is_a_quarter_of_what_is_free_at_most() -> None:
+    assert space.usual_span(Space(100 * GIB, 50 * GIB)) == GIB
+    assert space.usual_span(Space(2 * GIB, GIB)) == GIB // 4
+
+
 def test_too_little_room_is_told_with_its_numbers() -> None:
     room = Space(100 * GIB, 5 * GIB + 256)
     space.require(Path("/data"), room, 256)
