@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,10 +38,11 @@ class Scene(NamedTuple):
     run_directory: Path
 
 
-@pytest.fixture
-def scene(workloads: Callable[[str], Path], directory: Path) -> Iterator[Scene]:
+@pytest.fixture(scope="module")
+def scene(workloads: Callable[[str], Path]) -> Iterator[Scene]:
     """Give one of docker's that floods, and one of a pod that writes little."""
     with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/data")))
         run_directory = stack.enter_context(own_keeper(Path("/run")))
         flood = stack.enter_context(docker("flood", FLOOD_ID))
         shop = stack.enter_context(pod("shop-0/web", SHOP_ID))
@@ -99,15 +101,12 @@ def test_a_container_is_throttled_by_its_name_and_its_neighbour_is_not(
 
 
 def test_the_table_says_which_container_writes(scene: Scene) -> None:
-    """The first row is the hog's; a name that is none is told with those that there are."""
+    """The first row is the hog's."""
     said = run("-b", "-n", "1", "--source", "procfs", "--format", "json").stdout
     first = json.loads(said)["tasks"][0]
-    wrong = run("throttle", "container:fload", "--rate", "1M")
 
     assert first["pid"] == inner_pid(scene.hogs["flood"])
     assert Containers().shown(first["cgroup"]) == "flood"
-    assert wrong.returncode == 4
-    assert "there is flood, shop-0/web" in wrong.stderr
 
 
 def test_drop_refuses_what_the_container_writes_and_nothing_else(scene: Scene) -> None:
