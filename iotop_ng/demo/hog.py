@@ -220,7 +220,11 @@ class Supervisor:
             lost = pace.lost(elapsed_ns, line.written_bytes, line.lost_bytes)
             self._lost[number] = max(self._lost[number], lost)
             lines.append(line._replace(lost_bytes=self._lost[number]))
-            wanted += pace.wanted_in_all(elapsed_ns, line.written_bytes, self._lost[number])
+            # They may have written, and wanted, a little more since we looked at the clock.
+            had = line.written_bytes + self._lost[number]
+            wanted += max(
+                pace.wanted_in_all(elapsed_ns, line.written_bytes, self._lost[number]), had
+            )
         return Reading(now_ns, added(lines), wanted)
 
 

@@ -89,13 +89,21 @@ def test_a_report_a_second_and_one_at_the_end(clock: ManualClock) -> None:
 
 
 def test_those_who_do_not_stop_are_ended_after_a_grace(clock: ManualClock) -> None:
-    crew = FakeCrew(clock, steady, [Pace(RATE)])
+    crew = FakeCrew(clock, lambda seconds: steady(min(seconds, 1.0)), [Pace(RATE)])
 
     lines, _ = supervise(clock, crew, job(1.0))
 
     assert seconds_of(lines)[-1] == 3.0
     # What is wanted is counted up to the time that they were told.
     assert lines[-1]["wanted_bytes_total"] == 1000
+
+
+def test_who_wrote_more_since_the_clock_was_read_wanted_it(clock: ManualClock) -> None:
+    crew = FakeCrew(clock, lambda seconds: steady(seconds + 0.05), [Pace(RATE)])
+
+    lines, _ = supervise(clock, crew, job(2.0))
+
+    assert all(line["wanted_bytes_total"] >= line["written_bytes_total"] for line in lines)
 
 
 def test_late_reports_are_not_made_up_for(clock: ManualClock) -> None:
