@@ -74,14 +74,14 @@ def examine(release: Release, kernel: Kernel, file_system: str, workloads: Path)
         lines = answers.read_bytes().splitlines() if answers.exists() else []
     seconds = round(time.monotonic() - began, 1)
     row = Row(*release, release=kernel.release, file_system=file_system, seconds=seconds)
-    row = _filled(row, lines)
+    row = filled(row, lines)
     if status == 0:
         return row
     sys.stderr.write(f"{said}\n")
-    return msgspec.structs.replace(row, problem=_ending(status, console, said))
+    return msgspec.structs.replace(row, problem=ending(status, console, said))
 
 
-def _filled(row: Row, lines: Iterable[bytes]) -> Row:
+def filled(row: Row, lines: Iterable[bytes]) -> Row:
     """Take in what the guest wrote; a line that was cut off is left out."""
     ground, answers = None, []
     for line in lines:
@@ -93,7 +93,7 @@ def _filled(row: Row, lines: Iterable[bytes]) -> Row:
     return msgspec.structs.replace(row, ground=ground, answers=tuple(answers))
 
 
-def _ending(status: int | None, console: str, said: str) -> str:
+def ending(status: int | None, console: str, said: str) -> str:
     """Return in one line why a guest did not come to its end."""
     panic = next((line for line in console.splitlines() if "Kernel panic" in line), "")
     if panic:

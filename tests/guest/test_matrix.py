@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest import kernels, suites
+from tests.guest import kernels, matrix, suites
 from tests.guest.checks import FAIL, NOT_HERE, OK, Answer, Ground
 from tests.guest.matrix_page import Row, page
 from tests.guest.suites import Release, fetch
@@ -82,6 +82,25 @@ def test_what_was_fetched_once_is_used_without_apt(apt: FakeApt) -> None:
     assert fetch(RT) == kernel
     with pytest.raises(kernels.FetchError, match="no network"):
         fetch(RT._replace(series="6.1"))
+
+
+def test_a_guest_that_dies_has_said_what_it_said() -> None:
+    """A line that was cut off is left out, and a panic is named."""
+    row = Row("bookworm", "6.12", "amd64", "6.12.1")
+    lines = [
+        b'{"release":"6.12.1","file_system":"xfs","lsm":[],"source":"bcc","notes":[]}',
+        b'{"check":"probes","state":"ok","seconds":0.4}',
+        b'{"check":"table","sta',
+    ]
+    console = "[ 1.0] booting\n[ 9.1] Kernel panic - not syncing: int3\n[ 9.2] CPU: 0\n"
+
+    filled = matrix.filled(row, lines)
+
+    assert filled.ground == Ground("6.12.1", "xfs", (), "bcc", ())
+    assert filled.answers == (Answer("probes", OK, 0.4),)
+    assert matrix.ending(None, console, "") == "the kernel panicked: not syncing: int3"
+    assert "last on its console: it hangs" in matrix.ending(None, "booting\nit hangs\n", "")
+    assert matrix.ending(3, "", "a\nno module\n") == "the checks ended with 3: no module"
 
 
 def test_a_row_is_made_of_its_answers_alone() -> None:
