@@ -95,6 +95,8 @@ class TourApp(IotopApp):
         why_not: why nothing can be done to processes, "" when it can.
     """
 
+    # What the guide says stays in sight below a dialog.
+    CSS: ClassVar[str] = "Dialog { align: center top; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("greater_than_sign", "tour_next", "guide: next step", show=False, id="tour_next"),
         Binding("G", "tour_hide", "guide: hide, show", show=False, id="tour_hide"),

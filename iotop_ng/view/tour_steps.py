@@ -82,7 +82,7 @@ STEPS: tuple[Step, ...] = (
         2,
         "The problem",
         "log-flood, in the top row, writes as much as it can (WRITE/s). victim writes as little "
-        "as before, and has to wait: its p99 went from {alone} to {now}.",
+        "as before, {waits}.",
         "press t, then Enter: throttle log-flood to 5 MB/s",
         is_done=_is_throttled,
         phase=Phase.FLOOD,

@@ -98,6 +98,7 @@ def words(tour: Tour) -> Mapping[str, str]:
         "alone": _time(tour.measure(Phase.ALONE).p99_ns),
         "flood": _time(tour.measure(Phase.FLOOD).p99_ns),
         "now": _time(tour.p99_now_ns),
+        "waits": _waits(tour),
         "target": _time(tour.target_ns),
         "cap": _UNKNOWN if cap is None else human(cap),
         "held": _UNKNOWN if held is None else f"{min(held, 100):.0f}%",
@@ -105,6 +106,14 @@ def words(tour: Tour) -> Mapping[str, str]:
         "cannot": tour.cannot_drop or "",
         "guarded": "Nothing had to be held so far." if cap is None else f"Held to {human(cap)}/s.",
     }
+
+
+def _waits(tour: Tour) -> str:
+    """Return what the flood does to the victim: nothing is claimed that is not measured."""
+    alone, now = tour.measure(Phase.ALONE).p99_ns, tour.p99_now_ns
+    if alone is None or now is None or now < alone:
+        return "and this disk keeps up so far"
+    return f"and has to wait: its p99 went from {_time(alone)} to {_time(now)}"
 
 
 def table(tour: Tour) -> list[str]:

@@ -255,6 +255,13 @@ class TestBesideTheTable:
             await at.press("G")
             assert "guide 2/6" in at.text
 
+    async def test_what_it_asks_for_stays_in_sight_below_a_dialog(self, tour: Open) -> None:
+        async with tour((120, 36)) as at:
+            await at.to_flood()
+            await at.press("t")
+            assert "press t, then Enter" in at.text
+            assert "guide 2/6  The problem" in at.text
+
     async def test_the_guide_takes_the_colours_of_a_new_theme(self, tour: Open) -> None:
         async with tour() as at:
             await at.to_flood()

@@ -189,6 +189,11 @@ class TestWords:
         for step in STEPS:
             assert "{" not in step.text.format_map(words(Tour()))
 
+    def test_it_claims_no_waiting_that_was_not_measured(self) -> None:
+        walk = Walk().go(11, 5).go(4, 2)
+        assert "keeps up" in words(walk.tour)["waits"]
+        assert "from 5.0ms to 400ms" in words(walk.go(4, 400).tour)["waits"]
+
     def test_the_panel_has_one_height_until_the_end(self) -> None:
         for width in (80, 120, 200):
             heights = {
