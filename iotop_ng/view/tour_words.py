@@ -10,6 +10,8 @@ from iotop_ng.view.tour import Measure, Phase, Step, Tour
 from iotop_ng.view.widgets.ink import Ink, Line, Run, fit
 
 TEXT_LINES = 2
+MOST_OTHERS = 2
+"""Phases beside alone, flood and now; all of them do not fit into 80 cells."""
 KEYS_NEXT, KEYS_HIDE = ">", "G"
 _UNKNOWN = "..."
 
@@ -38,7 +40,7 @@ def guide_lines(
         lines += [[(f" {line}", "header" if n == 0 else "")] for n, line in enumerate(table(tour))]
     lines.append(_ask(step, ink, said, pressed))
     if step.text:
-        lines.append(_figures(tour))
+        lines.append(_figures(tour, step))
     return lines
 
 
@@ -67,7 +69,7 @@ def _ask(step: Step, ink: Ink, said: str, pressed: str) -> Line:
     return runs
 
 
-def _figures(tour: Tour) -> Line:
+def _figures(tour: Tour, step: Step) -> Line:
     flood = tour.measure(Phase.FLOOD).p99_ns
     role = "suffering" if _is_bad(tour) else "ok"
     runs: list[Run] = [
@@ -77,11 +79,15 @@ def _figures(tour: Tour) -> Line:
     if flood is not None:
         runs += [("  flood ", "muted"), (f"{_time(flood):>5}", "")]
     runs += [("  now ", "muted"), (f"{_time(tour.p99_now_ns):>5}", role)]
-    for phase in (Phase.THROTTLE, Phase.DROP, Phase.GUARD):
-        if _is_measured(tour, phase):
-            p99 = tour.measure(phase).p99_ns
-            runs += [(f"  {phase.value} ", "muted"), (f"{_time(p99):>5}", "")]
+    for phase in _others(tour, step)[-MOST_OTHERS:]:
+        runs += [(f"  {phase.value} ", "muted"), (f"{_time(tour.measure(phase).p99_ns):>5}", "")]
     return runs
+
+
+def _others(tour: Tour, step: Step) -> list[Phase]:
+    """Return what helped so far; what is under way is the present itself."""
+    helped = (Phase.THROTTLE, Phase.DROP, Phase.GUARD)
+    return [one for one in helped if one is not step.phase and _is_measured(tour, one)]
 
 
 def _is_bad(tour: Tour) -> bool:
@@ -133,7 +139,7 @@ _REMARKS = {
     Phase.FLOOD: "nobody holds it",
     Phase.THROTTLE: "held to a rate; nothing is lost",
     Phase.DROP: "its writes fail; data is lost",
-    Phase.GUARD: "held by a rule, as far as victim needs",
+    Phase.GUARD: "held by a rule, as victim needs",
 }
 
 

@@ -203,7 +203,12 @@ class TestWords:
 
     def test_nothing_is_cut_at_80_columns(self) -> None:
         walk = Walk().go(11, 1).go(5, 4000).go(4, 200, THROTTLED)
-        tour = replace(walk.tour, cannot_drop="this kernel was started without BPF LSM")
+        slow = replace(NOTHING, latencies_ns=(234 * MS,) * 50)
+        tour = replace(
+            walk.tour,
+            cannot_drop="this kernel was started without BPF LSM",
+            measures=dict.fromkeys(Phase, slow),
+        )
         for at in range(len(STEPS)):
             for line in guide_lines(replace(tour, at=at), STEPS, Ink(), 80):
                 text = "".join(run for run, _ in line)
