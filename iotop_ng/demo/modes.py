@@ -46,7 +46,8 @@ _ALL = (
 )  # fmt: skip
 MODES: dict[str, Mode] = {mode.name: mode for mode in _ALL}
 MOST_WRITERS = 256
-_CHUNK_BYTES = MIB
+_CHUNK_BYTES = 256 * KIB
+"""Of all that write at once: a hog that is held hands over so much in one go, whatever its rate."""
 _LEAST_CHUNK_BYTES = 64 * KIB
 _LEAST_CHUNKS = 4
 
@@ -98,7 +99,7 @@ def layout(mode: Mode, span: int, writers: int | None, rate: int | None) -> Layo
 
     A chunk is small beside the file (a sixteenth), so that the disk always has work while one is
     waited for, and beside what is written in a tenth of a second, so that a slow hog writes
-    steadily; never less than 64 KiB or a record, nor more than 1 MiB or a record.
+    steadily, and for all writers together 256 KiB at most; but never less than 64 KiB or a record.
 
     Args:
         mode: how is written.
@@ -113,7 +114,9 @@ def layout(mode: Mode, span: int, writers: int | None, rate: int | None) -> Layo
     if writers is not None:
         processes, threads = (1, writers) if mode.threads > 1 else (writers, 1)
     streams = processes * threads
-    largest = _CHUNK_BYTES if rate is None else min(_CHUNK_BYTES, rate // (10 * streams))
+    largest = _CHUNK_BYTES // streams
+    if rate is not None:
+        largest = min(largest, rate // (10 * streams))
     chunk = _power_of_two(min(span // streams // 16, largest))
     chunk = max(chunk, _LEAST_CHUNK_BYTES, mode.record_bytes)
     chunks = span // streams // chunk

@@ -41,11 +41,12 @@ def test_whole_records_in_chunks_in_files_within_the_span(
 @pytest.mark.parametrize(
     ("name", "rate", "chunk"),
     [
-        ("lines", None, MIB),
-        ("lines", 5 * MIB, MIB // 2),
+        ("lines", None, MIB // 4),
+        ("lines", 1 * MIB, MIB // 16),
+        ("lines", 5 * MIB, MIB // 4),
         ("lines", 1024, 64 * 1024),
         ("big", 1024, 8 * MIB),
-        ("threads", None, MIB),
+        ("threads", None, MIB // 16),
     ],
 )
 def test_a_slow_hog_writes_in_small_chunks(name: str, rate: int | None, chunk: int) -> None:
