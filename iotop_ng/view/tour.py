@@ -16,8 +16,8 @@ from iotop_ng.demo.latencies import Latencies
 from iotop_ng.model.frame import Frame, PolicyRow
 from iotop_ng.policy.scores import Operation
 
-SETTLE_NS = NS_PER_S
-"""What happens so soon after a change belongs to neither side of it."""
+SETTLE_NS = 2 * NS_PER_S
+"""What happens so soon after a change belongs to neither side of it: the disk still has a queue."""
 RECENT_NS = 3 * NS_PER_S
 """What "now" means; at 50 operations a second there are 150 in it."""
 LEAST_TARGET_NS = 2_000_000

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from textual.binding import Binding, BindingType
+from textual.events import Key
 
 from iotop_ng.config import Settings
 from iotop_ng.enforcers.orders import Failed, Kind, Rung
@@ -23,7 +24,7 @@ from iotop_ng.view.live import live_feed
 from iotop_ng.view.messages import FrameReady, OrderWanted
 from iotop_ng.view.themes import Themes
 from iotop_ng.view.tour import Deed, Hog, Seen, Tour, advance
-from iotop_ng.view.tour_steps import SCRIPT, STEPS, STUCK_S
+from iotop_ng.view.tour_steps import SCRIPT, STEPS, STUCK_S, Press
 from iotop_ng.view.tour_words import guide_lines
 from iotop_ng.view.widgets.canvas import Canvas
 
@@ -180,7 +181,8 @@ class TourApp(IotopApp):
             self._begin(self.tour.at)
         is_new = self.tour.at != before.at
         hog = hog_row(frame, look.hog_pids)
-        if hog is not None and (is_new or not self._has_followed):
+        is_ended = STEPS[self.tour.at].deed is Deed.END
+        if hog is not None and not is_ended and (is_new or not self._has_followed):
             # As the key F does: the row that is acted on is the hog's, wherever it is sorted to.
             self._has_followed = True
             self.main.controls.followed = (hog.key, None)
@@ -196,10 +198,16 @@ class TourApp(IotopApp):
             case Deed.END:
                 self._set_rules(None)
                 self.actors.stop_hog()
+                self._let_the_cursor_go()
             case None:
                 pass
         if self._seed is not None:
             self._play(step.name)
+
+    def _let_the_cursor_go(self) -> None:
+        """Show the top again: whom the cursor followed is gone."""
+        self.main.controls.followed = None
+        self.main.table.move_to(0)
 
     def _set_rules(self, rules: Rules | None) -> None:
         def job(engine: Engine) -> Failed | None:
@@ -257,25 +265,25 @@ class TourApp(IotopApp):
         """Press what the step asks for, at a person's pace: one key after the other."""
         pauses = self.pauses(name)
         if number < len(pauses):
-            key = SCRIPT[name][number].key
-            self.set_timer(pauses[number], partial(self._press_when_due, name, number, key))
+            self.set_timer(pauses[number], partial(self._press_when_due, name, number))
         else:
             self.set_timer(STUCK_S, partial(self._give_up, name))
 
-    def _press_when_due(self, name: str, number: int, key: str, tries: int = 0) -> None:
+    def _press_when_due(self, name: str, number: int, tries: int = 0) -> None:
         """Press a key, as soon as there is what takes it: a slow machine opens a dialog late."""
         if STEPS[self.tour.at].name != name:
             return
-        if not self.can_take(key) and tries * WAIT_S < STUCK_S:
-            again = partial(self._press_when_due, name, number, key, tries + 1)
+        press = SCRIPT[name][number]
+        if not self.can_take(press) and tries * WAIT_S < STUCK_S:
+            again = partial(self._press_when_due, name, number, tries + 1)
             self.set_timer(WAIT_S, again)
             return
-        self.press_for(name, key)
+        self.press_for(name, press.key)
         self._play(name, number + 1)
 
-    def can_take(self, key: str) -> bool:
+    def can_take(self, press: Press) -> bool:
         """Say whether what is open is what the script means: a dialog that knows what works."""
-        if key not in SHOWN_KEYS:
+        if not press.in_dialog:
             return self.screen is self.main
         ladder = getattr(self.screen, "ladder", None)
         return ladder is not None and bool(ladder.rungs)
@@ -297,7 +305,7 @@ class TourApp(IotopApp):
             return
         self._pressed = SHOWN_KEYS.get(key, key)
         self.draw_guide()
-        self.simulate_key(key)
+        self.post_message(Key(key, key if len(key) == 1 else None))
 
 
 def hog_row(frame: Frame, pids: frozenset[int]) -> Row | None:

@@ -7,9 +7,6 @@ from typing import NamedTuple
 
 from iotop_ng.view.tour import Deed, Phase, Step, Tour
 
-CAP = "5M"
-"""What the throttle dialog starts with."""
-
 
 def _has_hog_written(tour: Tour) -> bool:
     return tour.hog is not None and tour.hog.written_bytes > 0
@@ -83,7 +80,7 @@ STEPS: tuple[Step, ...] = (
         "The problem",
         "log-flood, in the top row, writes as much as it can (WRITE/s). victim writes as little "
         "as before, {waits}.",
-        "press t, then Enter: throttle log-flood to 5 MB/s",
+        "press t, write 5M, press Enter: throttle log-flood to 5 MB/s",
         is_done=_is_throttled,
         phase=Phase.FLOOD,
     ),
@@ -188,17 +185,30 @@ class Press(NamedTuple):
     after_s: float
     """Since the key before, or since the step began."""
     key: str
+    in_dialog: bool = False
+    """It is for a dialog that has found out what works here."""
 
 
 STUCK_S = 45.0
 """The script goes on after this, whatever has not happened."""
-_DROPPING = (Press(2.5, "d"), Press(2.0, "enter"), *(Press(0.4, "enter") for _ in range(5)))
+_DROPPING = (
+    Press(2.5, "d"),
+    Press(2.0, "enter", in_dialog=True),
+    *(Press(0.4, "enter", in_dialog=True) for _ in range(5)),
+)
+_THROTTLING = (
+    Press(6.0, "t"),
+    # The dialog's own first rate follows what the hog does just then, which may be little.
+    Press(2.0, "5", in_dialog=True),
+    Press(0.3, "M", in_dialog=True),
+    Press(1.5, "enter", in_dialog=True),
+)
 
 SCRIPT: Mapping[str, tuple[Press, ...]] = {
-    "flood": (Press(6.0, "t"), Press(2.2, "enter")),
+    "flood": _THROTTLING,
     "release": (Press(2.5, "u"),),
     "drop": _DROPPING,
-    "no-drop": (Press(2.0, "d"), Press(4.0, "escape")),
+    "no-drop": (Press(2.0, "d"), Press(4.0, "escape", in_dialog=True)),
     "undrop": (Press(2.0, "u"),),
     "release all": (Press(2.5, "U"),),
     "end": (Press(7.0, "q"),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import cast
 
 import pytest
@@ -20,7 +21,7 @@ from iotop_ng.view.messages import FrameReady
 from iotop_ng.view.themes import load_themes
 from iotop_ng.view.tour import Hog
 from iotop_ng.view.tour_app import Look, TourApp
-from iotop_ng.view.tour_steps import STEPS
+from iotop_ng.view.tour_steps import SCRIPT, STEPS
 from tests.fakes import acting, frames
 from tests.screens.looking import lines_of, text_of
 
@@ -184,7 +185,7 @@ class TestSteps:
             assert at.actors.done == []
             await at.to_flood()
             assert at.actors.done == ["start"]
-            assert "press t, then Enter" in at.text
+            assert "press t, write 5M" in at.text
 
     async def test_it_goes_on_when_the_key_was_pressed_and_it_worked(self, tour: Open) -> None:
         async with tour() as at:
@@ -259,7 +260,7 @@ class TestBesideTheTable:
         async with tour((120, 36)) as at:
             await at.to_flood()
             await at.press("t")
-            assert "press t, then Enter" in at.text
+            assert "press t, write 5M" in at.text
             assert "guide 2/6  The problem" in at.text
 
     async def test_the_guide_takes_the_colours_of_a_new_theme(self, tour: Open) -> None:
@@ -283,8 +284,13 @@ class TestScript:
             at.app.press_for("release", "U")
             at.app.press_for("flood", "t")
             await at.until(lambda: "Throttle log-flood" in at.text)
-            at.app.press_for("flood", "enter")
+            for press in SCRIPT["flood"][1:]:
+                await at.until(partial(at.app.can_take, press))
+                at.app.press_for("flood", press.key)
+                await at.pilot.pause(0.05)
             await at.until(lambda: bool(at.engine.calls("apply")))
+            orders = [call.order for call in at.engine.calls("apply")]
+            assert [o.rate_bytes_per_s for o in orders if o is not None] == [5 * MIB]
             assert at.engine.calls("release") == []
 
     async def test_it_drops_by_what_the_guide_says(self, tour: Open) -> None:
@@ -305,11 +311,12 @@ class TestScript:
     async def test_a_key_waits_for_what_takes_it(self, tour: Open) -> None:
         async with tour(seed=1) as at:
             await at.to_flood()
-            assert at.app.can_take("t")
-            assert not at.app.can_take("enter")
+            opens, enters = SCRIPT["flood"][0], SCRIPT["flood"][-1]
+            assert at.app.can_take(opens)
+            assert not at.app.can_take(enters)
             await at.press("t")
-            assert not at.app.can_take("t")
-            assert at.app.can_take("enter"), "the ladder is there"
+            assert not at.app.can_take(opens)
+            assert at.app.can_take(enters), "the ladder is there"
 
     def test_the_same_seed_gives_the_same_pauses(self) -> None:
         assert made(seed=3)[0].pauses("flood") == made(seed=3)[0].pauses("flood")
