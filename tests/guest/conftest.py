@@ -1,8 +1,9 @@
 """Tests marked `guest` run inside guests; outside, each stands for what the guests said of it.
 
-Outside, a test function becomes one `GuestItem` for each kernel; the first one of a kernel boots
-it and runs all that were selected, with a second pytest, inside. There, the same functions are
-ordinary tests, with the fixtures below.
+Outside, a test function becomes one `GuestItem` for each kernel. The first one boots all kernels
+that are needed, as many at once as there are processors (each guest takes one), and each runs all
+that were selected for it, with a second pytest, inside. There, the same functions are ordinary
+tests, with the fixtures below.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import msgspec
 import pytest
@@ -27,7 +29,16 @@ from tests.guest.boots import (
 from tests.guest.kernels import KERNELS, SLOW_KERNELS, cached, wanted
 from tests.guest.machine import tool
 
-_BOOTS = pytest.StashKey[dict[str, Boot]]()
+_BOOTS = pytest.StashKey["dict[Where, Future[Boot]]"]()
+_APART = frozenset({"test_containers.py", "test_default_rules.py", "test_demo.py"})
+"""Long stories: in a boot of their own, which may run beside the other one."""
+
+
+class Where(NamedTuple):
+    """One boot."""
+
+    kernel: str
+    is_apart: bool
 
 
 def _is_inside() -> bool:
@@ -63,14 +74,17 @@ class GuestItem(pytest.Item):
         """The test's file, relative to the checkout, and its function."""
         return str(self.path.relative_to(CHECKOUT)), self.function_name
 
+    @property
+    def where(self) -> Where:
+        """In which boot it runs."""
+        return Where(self.kernel, self.path.name in _APART)
+
     def runtest(self) -> None:
-        """Boot the kernel if that was not done yet, and say what it said."""
+        """Boot the kernels if that was not done yet, and say what this one's said."""
         boots = self.config.stash.setdefault(_BOOTS, {})
-        if self.kernel not in boots:
-            selected = (i for i in self.session.items if isinstance(i, GuestItem))
-            tests = ["::".join(i.inside) for i in selected if i.kernel == self.kernel]
-            boots[self.kernel] = Boot(self.kernel, _file_system(self.kernel), tests)
-        results = boots[self.kernel].results(*self.inside)
+        if not boots:
+            boots.update(_begun(self.session.items))
+        results = boots[self.where].result().results(*self.inside)
         failed = [f"{r.function}{r.parameters}\n{r.text}" for r in results if r.outcome == "failed"]
         if failed:
             raise FailedInside("\n".join(failed))
@@ -93,6 +107,21 @@ class GuestItem(pytest.Item):
         return self.path, None, self.name
 
 
+def _begun(items: list[pytest.Item]) -> dict[Where, Future[Boot]]:
+    """Begin to boot what these need, the longest first."""
+    tests: dict[Where, list[str]] = {}
+    for item in items:
+        if isinstance(item, GuestItem):
+            tests.setdefault(item.where, []).append("::".join(item.inside))
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    begun = {
+        where: pool.submit(Boot, where.kernel, _file_system(where.kernel), tests[where])
+        for where in sorted(tests, key=lambda where: -len(tests[where]))
+    }
+    pool.shutdown(wait=False)
+    return begun
+
+
 def pytest_pycollect_makeitem(
     collector: pytest.Collector, name: str, obj: object
 ) -> list[GuestItem] | None:
@@ -109,9 +138,15 @@ def pytest_pycollect_makeitem(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what belongs to one boot together."""
+    """Show what belongs to one boot together."""
     order = [*wanted()]
-    items.sort(key=lambda i: 1 + order.index(i.kernel) if isinstance(i, GuestItem) else 0)
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        if not isinstance(item, GuestItem):
+            return (0, False)
+        return (1 + order.index(item.kernel), item.where.is_apart)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(trylast=True)
@@ -119,14 +154,20 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say on which kernels the tests ran, and which were left out."""
-    boots = config.stash.get(_BOOTS, {})
+    begun = config.stash.get(_BOOTS, {})
+    boots = [
+        (where.kernel, future.result())
+        for where, future in begun.items()
+        if future.done() and not future.exception()
+    ]
     if not boots:
         return
     lines = [
         f"       on Linux {boot.release}, {_file_system(kernel)}, {boot.seconds:.0f} s"
-        for kernel, boot in boots.items()
+        for kernel, boot in boots
     ]
-    left_out = [kernel for kernel in (*KERNELS, *SLOW_KERNELS) if kernel not in boots]
+    booted = {kernel for kernel, _ in boots}
+    left_out = [kernel for kernel in (*KERNELS, *SLOW_KERNELS) if kernel not in booted]
     lines += [f"       left out (IOTOP_NG_GUESTS=all): {', '.join(left_out)}"] if left_out else []
     for line in lines:
         terminalreporter.write_line(line)
