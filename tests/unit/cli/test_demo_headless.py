@@ -19,7 +19,7 @@ from iotop_ng.errors import IotopError, NotPermittedError, UsageError
 from tests.fakes.demo_stages import MIB, MS, FakeStage
 from tests.fakes.desks import FakeDesk
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden/demo"
 NO_LSM = "this kernel was started without BPF LSM"
 
 
@@ -66,14 +66,14 @@ def check_golden(name: str, found: str) -> None:
 def test_the_table_is_what_it_was(run: Run) -> None:
     assert run() == 0
 
-    check_golden("demo.txt", run.out)
+    check_golden("headless.txt", run.out)
 
 
 def test_the_object_is_what_it_was(run: Run) -> None:
     assert run(json=True) == 0
 
     assert run.out.count("\n") == 1
-    check_golden("demo.json", json.dumps(json.loads(run.out), indent=1) + "\n")
+    check_golden("headless.json", json.dumps(json.loads(run.out), indent=1) + "\n")
 
 
 def test_when_a_policy_does_not_help_the_exit_code_says_it(run: Run) -> None:
