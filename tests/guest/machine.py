@@ -73,12 +73,10 @@ def _headers(kernel: Kernel) -> tuple[Path | None, Path | None]:
     return (own, common) if own.exists() else (None, None)
 
 
-def _command_line(kernel: Kernel, work: Path, memory_mib: int) -> list[str]:
+def _command_line(kernel: Kernel, work: Path, memory_mib: int, threads: str) -> list[str]:
     speed = f"throttling.bps-total={DISK_BYTES_PER_S},throttling.iops-total={DISK_OPS_PER_S}"
-    # One thread for all CPUs: with one each, a CPU may still run a copy of code that another one
-    # has patched since. It meets an int3 of which the kernel knows nothing any more: 6.12 panicked.
     return [
-        _required(QEMU), "-accel", "tcg,thread=single", "-machine", "q35", "-cpu", "max",
+        _required(QEMU), "-accel", f"tcg,thread={threads}", "-machine", "q35", "-cpu", "max",
         "-m", str(memory_mib), "-smp", "2", "-nodefaults", "-no-reboot", "-display", "none",
         "-kernel", str(kernel.image), "-initrd", str(work / "initramfs"),
         "-append", _KERNEL_LINE,
@@ -97,6 +95,7 @@ def boot(
     memory_mib: int = 2048,
     timeout_s: float = 300,
     more: Sequence[str] = (),
+    is_parallel: bool = False,
 ) -> Ended:
     """Run a shell command as root in a guest.
 
@@ -109,7 +108,11 @@ def boot(
         memory_mib: the guest's memory, which also holds all that it writes outside /data.
         timeout_s: the machine is switched off after that time.
         more: arguments for QEMU.
+        is_parallel: emulate each CPU in a thread of its own, for measurements. A CPU may then still
+            run a copy of code that another one has patched since, and meet an int3 of which the
+            kernel knows nothing any more: 6.12 panics of it now and then.
     """
+    threads = "multi" if is_parallel else "single"
     (out / "command").write_text(f"{command}\n", "utf-8")
     (out / "status").unlink(missing_ok=True)
     build, source = _headers(kernel)
@@ -136,7 +139,7 @@ def boot(
         limited = ["timeout", "--kill-after=5", str(timeout_s)]
         with shares(kernel, work, out, memory_mib) as shared:
             machine = subprocess.Popen(
-                [*limited, *_command_line(kernel, work, memory_mib), *shared, *more],
+                [*limited, *_command_line(kernel, work, memory_mib, threads), *shared, *more],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
             )
@@ -157,6 +160,7 @@ def main() -> int:
     parser.add_argument("--file-system", choices=FILE_SYSTEMS, default="ext4")
     parser.add_argument("--memory", type=int, default=2048, metavar="MIB")
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
+    parser.add_argument("--parallel", action="store_true", help="a thread for each CPU")
     parser.add_argument("--console", action="store_true", help="show what the kernel said too")
     parser.add_argument("command", nargs="+")
     asked = parser.parse_args()
@@ -170,6 +174,7 @@ def main() -> int:
             file_system=asked.file_system,
             memory_mib=asked.memory,
             timeout_s=asked.timeout,
+            is_parallel=asked.parallel,
         )
     if asked.console or ended.status is None:
         sys.stderr.write(ended.console)

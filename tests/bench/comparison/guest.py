@@ -57,6 +57,7 @@ def measure(asked: argparse.Namespace, module: str, choices: Sequence[str]) -> i
                     sys.stdout.buffer,
                     file_system=asked.file_system,
                     timeout_s=asked.timeout,
+                    is_parallel=True,
                     more=("-qmp", f"unix:{control},server=on,wait=off"),
                 )
         finally:
