@@ -15,6 +15,7 @@ import msgspec
 from iotop_ng.cli.demo_child import Child
 from iotop_ng.cli.demo_hog_child import Line
 from iotop_ng.demo import oplog
+from iotop_ng.demo.modes import demo_options
 from iotop_ng.demo.own_files import own_directory
 from iotop_ng.errors import IotopError
 from iotop_ng.units import clean
@@ -99,7 +100,7 @@ class Both:
         """Begin the flood."""
         part = self._part
         if self._hog is None:
-            options = ("--mode", part.mode, "--rate", part.rate, "--seed", str(part.seed))
+            options = (*demo_options(part.mode), "--rate", part.rate, "--seed", str(part.seed))
             arguments = ("demo", "hog", str(part.directory), *options, "--json", *_STAY)
             self._hog = Child("hog", arguments)
 

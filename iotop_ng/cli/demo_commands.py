@@ -84,7 +84,7 @@ def _of_demo() -> list[click.Parameter]:
         click.Option(["script", "--script"], is_flag=True, help="press the keys, and end"),
         click.Option(
             ["mode", "--mode"], metavar="MODE",
-            help="how log-flood writes [lines; headless: threads]",
+            help="how log-flood writes [threads, two of them]",
         ),
         click.Option(
             ["rate", "--rate"], default="max", metavar="RATE", show_default=True,

@@ -15,6 +15,7 @@ from iotop_ng.cli.talk import complain
 from iotop_ng.config.checks import quoted
 from iotop_ng.demo import outcome
 from iotop_ng.demo.figures import figures, verdicts
+from iotop_ng.demo.modes import DEMO_MODE
 from iotop_ng.demo.outcome import Outcome
 from iotop_ng.demo.own_files import own_directory
 from iotop_ng.demo.story import FLOOD, Plan, Stage, Told, play
@@ -28,9 +29,6 @@ NOT_HELPED = 1
 PERIOD_NS = 20_000_000
 """Of the victim: in 10 s its p99 is the fifth-slowest of 500, not the slowest of a few."""
 SECONDS, CAP = 10, "5M"
-MODE = "threads"
-"""Of the hog: many writers of 64 KiB each fill any disk, where one of short lines may be too slow
-for a fast one; and unlike several MB in one call, what a limit lets through comes evenly."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a log on the flooded disk would wait for it
 
 
@@ -78,7 +76,7 @@ def run(
     began = rfc3339(desk.clock.wall_ns())
     memory = MEMORY if os.access(MEMORY, os.W_OK) else where
     with desk.signals() as signals, own_directory(memory, "demo") as own:
-        cast = Cast(where, own, mode or MODE, engine or "own", rate, seed, PERIOD_NS)
+        cast = Cast(where, own, mode or DEMO_MODE, engine or "own", rate, seed, PERIOD_NS)
         stage = make_stage(cast, desk, signals, complain)
         try:
             told = _played(stage, plan, signals)

@@ -18,6 +18,7 @@ from iotop_ng.cli.targets import Asked, Finder
 from iotop_ng.clock import NS_PER_S
 from iotop_ng.control.link import Keeper
 from iotop_ng.demo import oplog, story
+from iotop_ng.demo.modes import demo_options
 from iotop_ng.demo.record import Record
 from iotop_ng.enforcers.orders import Kind, Mechanism, Order
 from iotop_ng.enforcers.places import Places
@@ -142,7 +143,7 @@ class RealStage:
         """Let the hog write."""
         cast = self._cast
         arguments = (
-            "demo", "hog", str(cast.directory), "--rate", cast.rate, "--mode", cast.mode,
+            "demo", "hog", str(cast.directory), "--rate", cast.rate, *demo_options(cast.mode),
             "--engine", cast.engine, "--seed", str(cast.seed),
             "--for", f"{LONGEST_NS // NS_PER_S}s", "--until-stdin-ends", "--json",
         )  # fmt: skip

@@ -13,7 +13,7 @@ from iotop_ng.cli.desk import Desk
 from iotop_ng.config.checks import quoted
 from iotop_ng.config.layers import Flags, load
 from iotop_ng.config.settings import Settings
-from iotop_ng.demo.modes import DEFAULT_MODE
+from iotop_ng.demo.modes import DEMO_MODE
 from iotop_ng.errors import IotopError, UsageError
 
 HOST = "demo"
@@ -57,7 +57,7 @@ def run(
     # Textual takes 150 ms and 20 MiB: nothing else pays for it.
     from iotop_ng.view import tour_app, tour_words  # noqa: PLC0415
 
-    part = Part(where, mode or DEFAULT_MODE, rate, seed)
+    part = Part(where, mode or DEMO_MODE, rate, seed)
     with playing(part) as actors:
         tour = tour_app.run(
             settings,

@@ -11,6 +11,10 @@ from iotop_ng.units import clean
 KIB = 1 << 10
 MIB = 1 << 20
 DEFAULT_MODE = "lines"
+DEMO_MODE, DEMO_WRITERS = "threads", 2
+"""What the demo floods a disk with. One writer of short lines may be too slow for a fast disk, and
+8 MiB in one call keep a slow one busy for a while whatever the limit; two threads of 64 KiB fill
+either, and what a limit lets through comes evenly."""
 
 
 class Mode(NamedTuple):
@@ -92,6 +96,12 @@ def mode_of(name: str) -> Mode:
             f" there are {', '.join(MODES)}"
         )
     return MODES[name]
+
+
+def demo_options(mode: str) -> tuple[str, ...]:
+    """Return the options of a hog that plays in the demo."""
+    writers = ("--writers", str(DEMO_WRITERS)) if mode == DEMO_MODE else ()
+    return ("--mode", mode, *writers)
 
 
 def layout(mode: Mode, span: int, writers: int | None, rate: int | None) -> Layout:
