@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from iotop_ng.clock import NS_PER_S, ManualClock
 from iotop_ng.sources.containers import READER, Container, Containers, called, parse
+from iotop_ng.sources.procfs import ProcfsSource
+from tests.fakes.procfs import FakeIo, FakeProc
 from tests.kernel.gate import wait_until
 
 ID = "0123456789abcdef" * 4
@@ -221,3 +224,24 @@ def test_a_container_is_called_by_name_pod_unit_or_id(tmp_path: Path) -> None:
     assert names(ID[:12]) == ["db", "web"]
     assert names(ID[:11]) == names("we") == names("") == []
     assert called("p/app", [web._replace(name="app", pod="p")])
+
+
+def test_a_process_knows_its_container(tmp_path: Path) -> None:
+    """By the name that docker wrote down."""
+    fake = FakeProc(tmp_path)
+    docker(tmp_path, "/web")
+    fake.start(60, cgroup=f"0::{SYSTEMD}\n")
+    fake.start(61)
+    source = ProcfsSource(root=fake.root, clock=ManualClock())
+    source.open()
+
+    def found() -> dict[int, str]:
+        # Only what does something is looked at anew.
+        fake.set_io(60, FakeIo(write_bytes=time.monotonic_ns()))
+        return {one.pid: one.container for one in source.read(frozenset()).processes}
+
+    try:
+        wait_until(lambda: found()[60] == "web", "its name was read")
+        assert found()[61] == ""
+    finally:
+        source.close()

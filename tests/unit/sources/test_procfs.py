@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from iotop_ng.sources.task_file import DescriptorBudget
 from iotop_ng.sources.taskstats import Delays
 from tests.fakes.delays import FakeDelays
 from tests.fakes.procfs import FakeIo, FakeProc
-from tests.kernel.gate import wait_until
 
 NOTHING: frozenset[Need] = frozenset()
 THREADS = frozenset({Need.THREADS})
@@ -74,22 +72,6 @@ def test_totals_are_the_kernels(source: ProcfsSource) -> None:
     assert sample.source == "procfs"
     assert (sample.wall_ns, sample.mono_ns) == (1, HOUR_NS)
     assert sample.self_cpu_ns > 0
-
-
-def test_a_process_knows_its_container(fake: FakeProc, source: ProcfsSource) -> None:
-    """By the name that docker wrote down."""
-    number = "a" * 64
-    fake.write(f"var/lib/docker/containers/{number}/config.v2.json", '{"Name": "/web"}')
-    fake.start(60, cgroup=f"0::/system.slice/docker-{number}.scope\n")
-    fake.start(61)
-
-    def found() -> dict[int, str]:
-        # Only what does something is looked at anew.
-        fake.set_io(60, FakeIo(write_bytes=time.monotonic_ns()))
-        return {process.pid: process.container for process in source.read(NOTHING).processes}
-
-    wait_until(lambda: found()[60] == "web", "its name was read")
-    assert found()[61] == ""
 
 
 def test_an_unchanged_process_is_the_same_object(fake: FakeProc, source: ProcfsSource) -> None:
