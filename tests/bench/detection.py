@@ -63,6 +63,7 @@ def in_guest(plan: Plan, seconds: float, loads: str) -> bool:
                 sys.stdout.buffer,
                 file_system=plan.file_system,
                 timeout_s=plan.timeout_s,
+                is_parallel=True,
             )
         except (FetchError, FileNotFoundError, subprocess.CalledProcessError) as error:
             print(f"{plan.name}: no guest: {error}", flush=True)
@@ -118,12 +119,17 @@ def main() -> int:
     parser.add_argument("--native", action="store_true", help="only here, and the page")
     parser.add_argument("--page", action="store_true", help="only the page, of what there is")
     parser.add_argument("--seconds", type=float, default=8, help="length of a phase")
+    parser.add_argument("--file-system", choices=[plan.file_system for plan in GUESTS])
     parser.add_argument("--loads", default="", help="names, by commas; without: all")
     options = parser.parse_args()
     is_all = not (options.guest or options.native or options.page)
     done = []
     if options.guest or is_all:
-        done += [in_guest(one, one.share * options.seconds, options.loads) for one in GUESTS]
+        done += [
+            in_guest(one, one.share * options.seconds, options.loads)
+            for one in GUESTS
+            if options.file_system in {None, one.file_system}
+        ]
     if options.native or is_all:
         done.append(here(NATIVE, NATIVE.share * options.seconds, options.loads))
     (CHECKOUT / PAGE).write_text(page(all_results(CHECKOUT / RAW), default_rules()), "utf-8")

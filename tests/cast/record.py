@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from iotop_ng.demo.modes import DEMO_MODE
 from tests.cast.cast import Cast, load, neutral, text_of
 from tests.cast.picture import Cells, cells, picture
 from tests.guest.kernels import WITH_HEADERS, fetch
@@ -35,7 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make cast")
     parser.add_argument("--size", default="80x24", metavar="COLUMNSxLINES")
     parser.add_argument("--directory", default=".", help="on the disk that is flooded")
-    parser.add_argument("--mode", default="lines", help="of the hog")
+    parser.add_argument("--mode", default=DEMO_MODE, help="of the hog")
     parser.add_argument("--rate", default="max", help="of the hog")
     parser.add_argument("--out", type=Path, default=DOCS / "demo.cast")
     parser.add_argument("--guest", action="store_true", help="in a virtual machine")
@@ -108,7 +109,9 @@ kill $pid
 def _in_guest(command: tuple[str, ...], out: Path) -> int | None:
     settings = " ".join(f"{key}={value}" for key, value in _TERMINAL.items())
     script = elsewhere(f"{_WARM}\nenv {settings} {shlex.join(command)}")
-    ended = boot(fetch(WITH_HEADERS), script, out, sys.stdout.buffer, timeout_s=GUEST_S)
+    ended = boot(
+        fetch(WITH_HEADERS), script, out, sys.stdout.buffer, timeout_s=GUEST_S, is_parallel=True
+    )
     return ended.status
 
 
