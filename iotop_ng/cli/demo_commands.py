@@ -65,11 +65,7 @@ def _bare(jobs: Jobs) -> Callable[..., int]:
         """Run the demo itself, unless a command follows."""
         if ctx.invoked_subcommand is not None:
             return 0
-        job = jobs.get("demo")
-        if job is None:
-            click.echo(ctx.get_help())
-            return 0
-        return job(**given)
+        return jobs["demo"](**given)
 
     return bare
 
